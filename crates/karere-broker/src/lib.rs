@@ -1,0 +1,1 @@
+//! A small MQTT broker for development and tests.

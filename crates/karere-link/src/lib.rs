@@ -1,0 +1,1 @@
+//! How MQTT bytes travel, without I/O: layers, dialing, back-off.

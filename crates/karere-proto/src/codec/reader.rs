@@ -1,0 +1,106 @@
+//! A cursor over the body of a packet that cannot run past its end.
+
+use bytes::{Buf, Bytes};
+
+use crate::{
+    error::{ProtocolError, Rule},
+    id::PacketId,
+    packet::PacketType,
+    text::{InvalidString, Utf8String},
+};
+
+/// Reads fields from the front of a packet's body (§1.5). Every error carries the packet and the place.
+pub(crate) struct Reader {
+    body: Bytes,
+    len: usize,
+    packet: PacketType,
+}
+
+impl Reader {
+    pub(crate) const fn new(packet: PacketType, body: Bytes) -> Self {
+        let len = body.len();
+        Self { body, len, packet }
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, ProtocolError> {
+        self.need(1)?;
+        Ok(self.body.get_u8())
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, ProtocolError> {
+        self.need(2)?;
+        Ok(self.body.get_u16())
+    }
+
+    pub(crate) fn packet_id(&mut self) -> Result<PacketId, ProtocolError> {
+        let id = self.u16()?;
+        PacketId::new(id).ok_or_else(|| self.error(Rule::PacketIdZero))
+    }
+
+    /// Binary Data (§1.5.6).
+    pub(crate) fn binary(&mut self) -> Result<Bytes, ProtocolError> {
+        let len = usize::from(self.u16()?);
+        self.take(len)
+    }
+
+    /// UTF-8 Encoded String (§1.5.4).
+    pub(crate) fn string(&mut self) -> Result<Utf8String, ProtocolError> {
+        let bytes = self.binary()?;
+        Utf8String::from_bytes(bytes).map_err(|why| self.error(Self::string_rule(why)))
+    }
+
+    pub(crate) fn varint(&mut self) -> Result<u32, ProtocolError> {
+        let mut value = 0;
+        for at in 0..4 {
+            let byte = self.u8()?;
+            value |= u32::from(byte & 0x7F) << (7 * at);
+            if byte & 0x80 == 0 {
+                return if byte == 0 && at > 0 { Err(self.error(Rule::PaddedLength)) } else { Ok(value) };
+            }
+        }
+        Err(self.error(Rule::RemainingLength))
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<Bytes, ProtocolError> {
+        self.need(len)?;
+        Ok(self.body.split_to(len))
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(self) -> Bytes {
+        self.body
+    }
+
+    /// The packet must end here.
+    pub(crate) fn finish(self) -> Result<(), ProtocolError> {
+        if self.body.is_empty() { Ok(()) } else { Err(self.error(Rule::TrailingBytes)) }
+    }
+
+    pub(crate) const fn remaining(&self) -> usize {
+        self.body.len()
+    }
+
+    pub(crate) const fn packet(&self) -> PacketType {
+        self.packet
+    }
+
+    pub(crate) const fn error(&self, rule: Rule) -> ProtocolError {
+        ProtocolError { packet: Some(self.packet), offset: self.len - self.body.len(), rule }
+    }
+
+    /// The error for a breach `offset` bytes into the `len` bytes that were taken last.
+    pub(crate) const fn error_within(&self, len: usize, offset: usize, rule: Rule) -> ProtocolError {
+        ProtocolError { packet: Some(self.packet), offset: self.len - self.body.len() - len + offset, rule }
+    }
+
+    pub(crate) const fn string_rule(why: InvalidString) -> Rule {
+        match why {
+            InvalidString::Nul => Rule::NulCharacter,
+            InvalidString::NotUtf8 | InvalidString::TooLong(_) => Rule::Utf8,
+        }
+    }
+
+    const fn need(&self, len: usize) -> Result<(), ProtocolError> {
+        if self.body.len() < len { Err(self.error(Rule::Truncated)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,1 @@
+//! Client and broker on virtual time, from a seed.

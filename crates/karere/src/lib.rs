@@ -1,0 +1,1 @@
+//! MQTT client: callbacks or any event loop, sessions that survive.

@@ -1,0 +1,65 @@
+//! `cargo xtask bench`: what does a packet cost, and how is the whole client measured?
+
+use crate::out;
+use crate::process;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use xtask::workspace::Workspace;
+
+/// Runs the codec's benchmarks with `args`, then builds the end-to-end driver and tells how to run it.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode> {
+    let cargo = |words: &[&str]| {
+        let mut command = process::cargo(workspace.root());
+        command.args(words);
+        command
+    };
+
+    out::title("codec: time and allocations of a packet");
+    let mut codec = cargo(&["bench", "-p", "karere-proto", "--bench", "codec"]);
+    if !args.is_empty() {
+        codec.arg("--").args(args);
+    }
+    if !process::run(&mut codec)?.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+
+    out::title("driver: the client against any broker");
+    if !process::run(&mut cargo(&[
+        "build",
+        "--release",
+        "-p",
+        "karere",
+        "--example",
+        "bench_driver",
+    ]))?
+    .success()
+    {
+        return Ok(ExitCode::FAILURE);
+    }
+    let driver = target_folder(workspace.root()).join("release/examples/bench_driver");
+    out::text(&format!(
+        "\
+It is {driver}
+
+  bench_driver pub|sub|rtt|idle --host H --port P --qos Q --count N --size S --inflight W --proto 4|5
+
+with a broker at hand, say mosquitto on port 1883:
+
+  {driver} pub --host 127.0.0.1 --port 1883 --qos 1 --count 100000 --size 64 --inflight 100 --proto 5
+
+It prints one line of JSON: seconds, processor seconds, peak memory; rtt prints percentiles in microseconds.
+",
+        driver = driver.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where this very program was built: that holds however cargo was told about the folder.
+fn target_folder(root: &Path) -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let folder = own
+        .as_deref()
+        .and_then(|program| program.ancestors().nth(2));
+    folder.map_or_else(|| root.join("target"), Path::to_owned)
+}

@@ -1,0 +1,211 @@
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench`.
+
+mod bench;
+mod interop;
+mod out;
+mod process;
+mod steps;
+mod test;
+mod totals;
+
+use crate::interop::Install;
+use crate::steps::Step;
+use crate::test::OnFailure;
+use std::process::ExitCode;
+use xtask::workspace::Workspace;
+
+const HELP: &str = "\
+The project's own commands.
+
+Usage: cargo xtask <COMMAND> [OPTIONS]
+
+Commands:
+  test    Runs every check, and stops at the first step that fails
+  bench   Runs the codec's benchmarks, and builds the driver to measure the client with
+  help    Prints this
+
+Options of test:
+  --only STEPS    Runs these steps only, separated by commas:
+                    fmt        formatting: cargo fmt --check
+                    clippy     lints, with warnings denied
+                    tests      unit and integration tests, by cargo nextest when it is installed
+                    interop    tests named interop_*, against mosquitto
+                    doctests   the examples in the documentation
+                    doc        documentation, with warnings denied
+  --keep-going    Goes on with the next step after one that failed
+  --no-install    Never installs anything. Without it, mosquitto is installed when it is missing,
+                  this is Debian or alike, and you are root
+
+Options of bench:
+  -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...
+
+Environment of test:
+  CI=true                   The compiler's warnings are errors too
+  KARERE_MOSQUITTO          The mosquitto to test against, instead of the one found
+  KARERE_MOSQUITTO_PUB      The mosquitto_pub to test with
+  KARERE_MOSQUITTO_SUB      The mosquitto_sub to test with
+
+Exit status: 0 when all passed, 1 when something failed, 2 when the command was not understood.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let command = match Command::parse(&args) {
+        Ok(command) => command,
+        Err(what) => {
+            out::error(&format!("{what}\nTry: cargo xtask --help"));
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match command {
+        Command::Help => {
+            out::text(HELP);
+            return ExitCode::SUCCESS;
+        }
+        Command::Test(options) => {
+            Workspace::open().and_then(|workspace| test::run(&workspace, &options))
+        }
+        Command::Bench(args) => {
+            Workspace::open().and_then(|workspace| bench::run(&workspace, &args))
+        }
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) => {
+            out::error(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Bench(Vec<String>),
+    Help,
+    Test(test::Options),
+}
+
+impl Command {
+    fn parse(args: &[String]) -> Result<Self, String> {
+        let Some((name, args)) = args.split_first() else {
+            return Ok(Self::Help);
+        };
+        let own = args.split(|arg| arg == "--").next().unwrap_or_default();
+        if own.iter().any(|arg| arg == "--help" || arg == "-h") {
+            return Ok(Self::Help);
+        }
+        match name.as_str() {
+            "help" | "--help" | "-h" => Ok(Self::Help),
+            "test" => parse_test(args).map(Self::Test),
+            "bench" => match args.split_first() {
+                None => Ok(Self::Bench(Vec::new())),
+                Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
+                Some((other, _)) => Err(format!(
+                    "bench has no option {other}; what the benchmarks get follows --"
+                )),
+            },
+            other => Err(format!("there is no command {other}")),
+        }
+    }
+}
+
+fn parse_test(args: &[String]) -> Result<test::Options, String> {
+    let mut options = test::Options::default();
+    let mut only = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.split_once('=').unwrap_or((arg, "")) {
+            ("--keep-going", "") => options.on_failure = OnFailure::KeepGoing,
+            ("--no-install", "") => options.install = Install::Never,
+            ("--only", "") => only.extend(parse_steps(
+                args.next().ok_or("--only needs the names of steps")?,
+            )?),
+            ("--only", names) => only.extend(parse_steps(names)?),
+            _ => return Err(format!("test has no option {arg}")),
+        }
+    }
+    if !only.is_empty() {
+        options.steps.retain(|step| only.contains(step));
+    }
+    Ok(options)
+}
+
+fn parse_steps(names: &str) -> Result<Vec<Step>, String> {
+    let known = Step::ALL.map(Step::name).join(", ");
+    let step = |name: &str| Step::ALL.into_iter().find(|step| step.name() == name);
+    names
+        .split(',')
+        .map(|name| {
+            step(name).ok_or_else(|| format!("there is no step {name:?}; there are {known}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Command::parse(
+            &line
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn test_runs_everything_by_default() {
+        assert_eq!(parse("test"), Ok(Command::Test(test::Options::default())));
+        assert_eq!(test::Options::default().steps, Step::ALL);
+    }
+
+    #[test]
+    fn only_picks_steps_and_keeps_their_order() {
+        for line in ["test --only doc,fmt", "test --only doc --only=fmt"] {
+            let Ok(Command::Test(options)) = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(options.steps, [Step::Fmt, Step::Doc]);
+        }
+    }
+
+    #[test]
+    fn flags_of_test() {
+        let Ok(Command::Test(options)) = parse("test --keep-going --no-install") else {
+            panic!()
+        };
+        assert_eq!(
+            (options.on_failure, options.install),
+            (OnFailure::KeepGoing, Install::Never)
+        );
+    }
+
+    #[test]
+    fn help_is_everywhere() {
+        for line in ["", "help", "--help", "test -h", "bench --help"] {
+            assert_eq!(parse(line), Ok(Command::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "tset",
+            "test --only",
+            "test --only fnt",
+            "test --only=",
+            "test --keep-going=no",
+            "test x",
+            "bench x",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn bench_passes_on_what_follows_the_dashes() {
+        let args = vec!["encode".to_owned(), "--help".to_owned()];
+        assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(args)));
+    }
+}
