@@ -21,11 +21,7 @@ pub struct Finding {
 
 impl Finding {
     fn new(file: &TextFile, line: usize, what: String) -> Self {
-        Self {
-            path: file.path.clone(),
-            line,
-            what,
-        }
+        Self { path: file.path.clone(), line, what }
     }
 }
 
@@ -42,46 +38,22 @@ impl fmt::Display for Finding {
 /// proto ◄─ store ◄─ karere              proto, link, broker ◄─ sim (never published)
 /// ```
 const DIRECTIONS: &[Direction] = &[
-    Direction {
-        member: "karere-proto",
-        own: &[],
-        outside: Outside::Only(&["bytes"]),
-    },
+    Direction { member: "karere-proto", own: &[], outside: Outside::Only(&["bytes"]) },
     Direction {
         member: "karere-link",
         own: &["karere-proto"],
         outside: Outside::Only(&["bytes", "rustls", "tungstenite"]),
     },
-    Direction {
-        member: "karere-store",
-        own: &["karere-proto"],
-        outside: Outside::Only(&["redb"]),
-    },
-    Direction {
-        member: "karere",
-        own: &["karere-proto", "karere-link", "karere-store"],
-        outside: Outside::Any,
-    },
-    Direction {
-        member: "karere-broker",
-        own: &["karere-proto"],
-        outside: Outside::Any,
-    },
-    Direction {
-        member: "karere-sim",
-        own: &["karere-proto", "karere-link", "karere-broker"],
-        outside: Outside::Any,
-    },
+    Direction { member: "karere-store", own: &["karere-proto"], outside: Outside::Only(&["redb"]) },
+    Direction { member: "karere", own: &["karere-proto", "karere-link", "karere-store"], outside: Outside::Any },
+    Direction { member: "karere-broker", own: &["karere-proto"], outside: Outside::Any },
+    Direction { member: "karere-sim", own: &["karere-proto", "karere-link", "karere-broker"], outside: Outside::Any },
     Direction {
         member: "karere-cli",
         own: &["karere", "karere-broker", "karere-proto", "karere-store"],
         outside: Outside::Any,
     },
-    Direction {
-        member: "xtask",
-        own: &[],
-        outside: Outside::Only(&[]),
-    },
+    Direction { member: "xtask", own: &[], outside: Outside::Only(&[]) },
 ];
 
 struct Direction {
@@ -98,21 +70,13 @@ enum Outside {
 /// Checks a member's `Cargo.toml` against the allowed directions. `root` is the workspace's manifest.
 pub fn check_dependencies(file: &TextFile, root: &Manifest) -> Vec<Finding> {
     let member = member_of(&file.path);
-    let Some(direction) = DIRECTIONS
-        .iter()
-        .find(|direction| direction.member == member)
-    else {
-        let what = format!(
-            "{member} has no line in DIRECTIONS of xtask/src/architecture.rs: say what it may depend on"
-        );
+    let Some(direction) = DIRECTIONS.iter().find(|direction| direction.member == member) else {
+        let what =
+            format!("{member} has no line in DIRECTIONS of xtask/src/architecture.rs: say what it may depend on");
         return vec![Finding::new(file, 1, what)];
     };
-    let is_own = |package: &str| {
-        package.starts_with("karere")
-            || DIRECTIONS
-                .iter()
-                .any(|direction| direction.member == package)
-    };
+    let is_own =
+        |package: &str| package.starts_with("karere") || DIRECTIONS.iter().any(|direction| direction.member == package);
     let dependencies = Manifest::new(&file.text).dependencies(root);
     let refused = dependencies.iter().filter(|dependency| {
         let package = dependency.package.as_str();
@@ -122,12 +86,9 @@ pub fn check_dependencies(file: &TextFile, root: &Manifest) -> Vec<Finding> {
             Outside::Only(allowed) => !allowed.contains(&package),
         }
     });
-    let what = |package: &str| {
-        format!("{member} may not depend on {package} (DIRECTIONS in xtask/src/architecture.rs)")
-    };
-    refused
-        .map(|dependency| Finding::new(file, dependency.line, what(&dependency.package)))
-        .collect()
+    let what =
+        |package: &str| format!("{member} may not depend on {package} (DIRECTIONS in xtask/src/architecture.rs)");
+    refused.map(|dependency| Finding::new(file, dependency.line, what(&dependency.package))).collect()
 }
 
 /// `crates/x/Cargo.toml` is of `x`: packages are named as their directories.
@@ -145,10 +106,7 @@ const VERSION_FILES: &[&str] = &[
 ];
 
 const OUTSIDE_WORLD: &[(&str, &str)] = &[
-    (
-        "std::net",
-        "sockets belong to the drivers (addresses are in core::net)",
-    ),
+    ("std::net", "sockets belong to the drivers (addresses are in core::net)"),
     ("TcpListener", "sockets belong to the drivers"),
     ("TcpStream", "sockets belong to the drivers"),
     ("UdpSocket", "sockets belong to the drivers"),
@@ -169,9 +127,7 @@ pub fn check_purity(file: &TextFile) -> Vec<Finding> {
     let source = Source::new(&file.text);
     let outside = OUTSIDE_WORLD.iter().flat_map(|(name, why)| {
         let places = source.find(name, WordEnd::Here);
-        places
-            .into_iter()
-            .map(move |place| Finding::new(file, place.line, format!("{name}: {why}")))
+        places.into_iter().map(move |place| Finding::new(file, place.line, format!("{name}: {why}")))
     });
     let mut findings: Vec<Finding> = outside.collect();
     if !VERSION_FILES.contains(&file.path.as_str()) {
@@ -194,16 +150,12 @@ pub fn check_length(file: &TextFile) -> Option<Finding> {
     let excepted = LONG_FILES.iter().any(|(path, _)| *path == file.path);
     match (lines > MOST_CODE_LINES, excepted) {
         (true, false) => {
-            let what = format!(
-                "{lines} lines of code, {MOST_CODE_LINES} at most: it is asking to be two files"
-            );
+            let what = format!("{lines} lines of code, {MOST_CODE_LINES} at most: it is asking to be two files");
             Some(Finding::new(file, 1, what))
         }
-        (false, true) => Some(Finding::new(
-            file,
-            1,
-            "no longer too long: remove it from LONG_FILES in xtask".to_owned(),
-        )),
+        (false, true) => {
+            Some(Finding::new(file, 1, "no longer too long: remove it from LONG_FILES in xtask".to_owned()))
+        }
         (true, true) | (false, false) => None,
     }
 }
@@ -229,16 +181,11 @@ const PUBLIC_INDEX: &str = "registry+https://github.com/rust-lang/crates.io-inde
 pub fn check_wording(file: &TextFile) -> Vec<Finding> {
     let lines = file.text.lines().enumerate();
     let findings = lines.flat_map(|(index, line)| {
-        let path = FOREIGN_PATHS
-            .iter()
-            .find(|path| names_directory(line, path));
+        let path = FOREIGN_PATHS.iter().find(|path| names_directory(line, path));
         let path = path.map(|path| format!("{path} is a directory of somebody's machine"));
         let host = REGISTRY_HOSTS.iter().find(|host| line.contains(**host));
-        let host =
-            host.map(|host| format!("{host}: where packages come from is the builder's matter"));
-        let found = [path, host, locked_elsewhere(file, line)]
-            .into_iter()
-            .flatten();
+        let host = host.map(|host| format!("{host}: where packages come from is the builder's matter"));
+        let found = [path, host, locked_elsewhere(file, line)].into_iter().flatten();
         found.map(move |what| Finding::new(file, index + 1, what))
     });
     findings.collect()

@@ -25,16 +25,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode
     }
 
     out::title("driver: the client against any broker");
-    if !process::run(&mut cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "karere",
-        "--example",
-        "bench_driver",
-    ]))?
-    .success()
-    {
+    if !process::run(&mut cargo(&["build", "--release", "-p", "karere", "--example", "bench_driver"]))?.success() {
         return Ok(ExitCode::FAILURE);
     }
     let driver = target_folder(workspace.root()).join("release/examples/bench_driver");
@@ -58,8 +49,6 @@ It prints one line of JSON: seconds, processor seconds, peak memory; rtt prints 
 /// Where this very program was built: that holds however cargo was told about the folder.
 fn target_folder(root: &Path) -> PathBuf {
     let own = std::env::current_exe().ok();
-    let folder = own
-        .as_deref()
-        .and_then(|program| program.ancestors().nth(2));
+    let folder = own.as_deref().and_then(|program| program.ancestors().nth(2));
     folder.map_or_else(|| root.join("target"), Path::to_owned)
 }

@@ -33,14 +33,8 @@ impl Mosquitto {
         ("KARERE_MOSQUITTO_SUB", "mosquitto_sub"),
     ];
     /// Debian keeps the broker in `sbin`, which the `PATH` of most users does not have.
-    const FOLDERS: &[&str] = &[
-        "/usr/sbin",
-        "/usr/bin",
-        "/usr/local/sbin",
-        "/usr/local/bin",
-        "/opt/homebrew/sbin",
-        "/opt/homebrew/bin",
-    ];
+    const FOLDERS: &[&str] =
+        &["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin"];
 
     /// Finds the three programs; installs them first when they are missing and `install` and the machine let it.
     pub(crate) fn find(install: Install) -> Result<Self, Absence> {
@@ -50,9 +44,7 @@ impl Mosquitto {
         };
         match install {
             Install::Never => Err(format!("{missing} (--no-install); {}", Self::HOW)),
-            Install::WhenPossible => {
-                Self::install().map_err(|why| format!("{missing}{why}; {}", Self::HOW))
-            }
+            Install::WhenPossible => Self::install().map_err(|why| format!("{missing}{why}; {}", Self::HOW)),
         }
         .map_err(Absence::NotInstalled)?;
         Self::search()
@@ -67,16 +59,10 @@ impl Mosquitto {
         let mut programs = Vec::new();
         let mut missing = Vec::new();
         for (variable, name) in Self::PROGRAMS {
-            match std::env::var_os(variable)
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-            {
+            match std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
                 Some(path) if path.is_file() => programs.push((variable, path)),
                 Some(path) => {
-                    return Err(Absence::Misnamed(format!(
-                        "{variable} names {}, which is not there",
-                        path.display()
-                    )));
+                    return Err(Absence::Misnamed(format!("{variable} names {}, which is not there", path.display())));
                 }
                 None => match process::find(name, Self::FOLDERS) {
                     Some(path) => programs.push((variable, path)),
@@ -86,10 +72,7 @@ impl Mosquitto {
         }
         match missing.is_empty() {
             true => Ok(Self(programs)),
-            false => Err(Absence::NotInstalled(format!(
-                "{} not installed",
-                missing.join(", ")
-            ))),
+            false => Err(Absence::NotInstalled(format!("{} not installed", missing.join(", ")))),
         }
     }
 
@@ -103,7 +86,8 @@ impl Mosquitto {
         }
         out::line("mosquitto is missing: installing Debian's packages (--no-install prevents it)");
         // Package lists may be absent (fresh container) or too old; fetching them costs seconds, so only when needed.
-        let mut get = || process::run(&mut apt_get(&["install", "mosquitto", "mosquitto-clients"]));
+        let get =
+            || process::run(&mut apt_get(&["install", "--no-install-recommends", "mosquitto", "mosquitto-clients"]));
         let installed = get().and_then(|status| match status.success() {
             true => Ok(status),
             false => process::run(&mut apt_get(&["update"])).and_then(|_| get()),
@@ -117,20 +101,13 @@ impl Mosquitto {
 
 fn apt_get(words: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .args(["--yes", "--quiet", "--no-install-recommends"])
-        .args(words);
+    command.args(["--yes", "--quiet"]).args(words);
     // RUNLEVEL=1: the package's own broker is not started; the tests start theirs.
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1");
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     command
 }
 
 /// Asked of `id`, since std does not know and a dependency for it is not worth it.
 fn is_root() -> bool {
-    Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

@@ -62,12 +62,8 @@ fn main() -> ExitCode {
             out::text(HELP);
             return ExitCode::SUCCESS;
         }
-        Command::Test(options) => {
-            Workspace::open().and_then(|workspace| test::run(&workspace, &options))
-        }
-        Command::Bench(args) => {
-            Workspace::open().and_then(|workspace| bench::run(&workspace, &args))
-        }
+        Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
+        Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
     };
     match outcome {
         Ok(exit) => exit,
@@ -100,9 +96,7 @@ impl Command {
             "bench" => match args.split_first() {
                 None => Ok(Self::Bench(Vec::new())),
                 Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
-                Some((other, _)) => Err(format!(
-                    "bench has no option {other}; what the benchmarks get follows --"
-                )),
+                Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
             },
             other => Err(format!("there is no command {other}")),
         }
@@ -117,9 +111,7 @@ fn parse_test(args: &[String]) -> Result<test::Options, String> {
         match arg.split_once('=').unwrap_or((arg, "")) {
             ("--keep-going", "") => options.on_failure = OnFailure::KeepGoing,
             ("--no-install", "") => options.install = Install::Never,
-            ("--only", "") => only.extend(parse_steps(
-                args.next().ok_or("--only needs the names of steps")?,
-            )?),
+            ("--only", "") => only.extend(parse_steps(args.next().ok_or("--only needs the names of steps")?)?),
             ("--only", names) => only.extend(parse_steps(names)?),
             _ => return Err(format!("test has no option {arg}")),
         }
@@ -135,9 +127,7 @@ fn parse_steps(names: &str) -> Result<Vec<Step>, String> {
     let step = |name: &str| Step::ALL.into_iter().find(|step| step.name() == name);
     names
         .split(',')
-        .map(|name| {
-            step(name).ok_or_else(|| format!("there is no step {name:?}; there are {known}"))
-        })
+        .map(|name| step(name).ok_or_else(|| format!("there is no step {name:?}; there are {known}")))
         .collect()
 }
 
@@ -146,12 +136,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Command, String> {
-        Command::parse(
-            &line
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        Command::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
@@ -163,22 +148,15 @@ mod tests {
     #[test]
     fn only_picks_steps_and_keeps_their_order() {
         for line in ["test --only doc,fmt", "test --only doc --only=fmt"] {
-            let Ok(Command::Test(options)) = parse(line) else {
-                panic!("{line}")
-            };
+            let Ok(Command::Test(options)) = parse(line) else { panic!("{line}") };
             assert_eq!(options.steps, [Step::Fmt, Step::Doc]);
         }
     }
 
     #[test]
     fn flags_of_test() {
-        let Ok(Command::Test(options)) = parse("test --keep-going --no-install") else {
-            panic!()
-        };
-        assert_eq!(
-            (options.on_failure, options.install),
-            (OnFailure::KeepGoing, Install::Never)
-        );
+        let Ok(Command::Test(options)) = parse("test --keep-going --no-install") else { panic!() };
+        assert_eq!((options.on_failure, options.install), (OnFailure::KeepGoing, Install::Never));
     }
 
     #[test]
@@ -190,15 +168,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for line in [
-            "tset",
-            "test --only",
-            "test --only fnt",
-            "test --only=",
-            "test --keep-going=no",
-            "test x",
-            "bench x",
-        ] {
+        for line in
+            ["tset", "test --only", "test --only fnt", "test --only=", "test --keep-going=no", "test x", "bench x"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

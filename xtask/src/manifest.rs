@@ -69,14 +69,8 @@ impl Manifest {
                 .iter()
                 .find(|other| other.alias == named.alias && named.package == named.alias)
                 .map_or(named.package, |other| other.package.clone());
-            if !dependencies
-                .iter()
-                .any(|known: &Dependency| known.package == package)
-            {
-                dependencies.push(Dependency {
-                    package,
-                    line: named.line,
-                });
+            if !dependencies.iter().any(|known: &Dependency| known.package == package) {
+                dependencies.push(Dependency { package, line: named.line });
             }
         }
         dependencies
@@ -84,19 +78,13 @@ impl Manifest {
 
     /// The strings of a list such as `members`.
     pub fn list(&self, section: &str, key: &str) -> Vec<String> {
-        let value = self
-            .entries
-            .iter()
-            .find(|entry| entry.section == section && entry.key == key);
+        let value = self.entries.iter().find(|entry| entry.section == section && entry.key == key);
         value.map(|entry| strings(&entry.value)).unwrap_or_default()
     }
 
     /// The names in `[[test]]` sections.
     pub fn named_tests(&self) -> Vec<String> {
-        let names = self
-            .entries
-            .iter()
-            .filter(|entry| entry.section == "test" && entry.key == "name");
+        let names = self.entries.iter().filter(|entry| entry.section == "test" && entry.key == "name");
         names.flat_map(|entry| strings(&entry.value)).collect()
     }
 
@@ -117,23 +105,13 @@ impl Manifest {
             if alias.is_empty() {
                 continue;
             }
-            let position = packages
-                .iter()
-                .position(|known| known.alias == alias)
-                .unwrap_or_else(|| {
-                    packages.push(Named {
-                        alias: alias.to_owned(),
-                        package: alias.to_owned(),
-                        line: entry.line,
-                    });
-                    packages.len() - 1
-                });
+            let position = packages.iter().position(|known| known.alias == alias).unwrap_or_else(|| {
+                packages.push(Named { alias: alias.to_owned(), package: alias.to_owned(), line: entry.line });
+                packages.len() - 1
+            });
             let package = match key {
                 "package" => strings(&entry.value).into_iter().next(),
-                _ => entry
-                    .value
-                    .split_once("package")
-                    .and_then(|(_, rest)| strings(rest).into_iter().next()),
+                _ => entry.value.split_once("package").and_then(|(_, rest)| strings(rest).into_iter().next()),
             };
             if let Some(package) = package {
                 packages[position].package = package;
@@ -167,19 +145,12 @@ fn without_comment(line: &str) -> &str {
 }
 
 fn is_open(statement: &str) -> bool {
-    let count = |open: char, close: char| {
-        statement.matches(open).count() > statement.matches(close).count()
-    };
+    let count = |open: char, close: char| statement.matches(open).count() > statement.matches(close).count();
     count('[', ']') || count('{', '}')
 }
 
 fn strings(value: &str) -> Vec<String> {
-    value
-        .split('"')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    value.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -188,10 +159,7 @@ mod tests {
 
     fn packages(text: &str, root: &str) -> Vec<String> {
         let dependencies = Manifest::new(text).dependencies(&Manifest::new(root));
-        dependencies
-            .into_iter()
-            .map(|dependency| dependency.package)
-            .collect()
+        dependencies.into_iter().map(|dependency| dependency.package).collect()
     }
 
     #[test]
@@ -232,9 +200,8 @@ j = []
 
     #[test]
     fn lists_and_named_tests() {
-        let manifest = Manifest::new(
-            "[workspace]\nmembers = [\n  \"crates/*\",\n  \"xtask\",\n]\n[[test]]\nname = \"wire\"\n",
-        );
+        let manifest =
+            Manifest::new("[workspace]\nmembers = [\n  \"crates/*\",\n  \"xtask\",\n]\n[[test]]\nname = \"wire\"\n");
         assert_eq!(manifest.list("workspace", "members"), ["crates/*", "xtask"]);
         assert_eq!(manifest.named_tests(), ["wire"]);
     }

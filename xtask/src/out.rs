@@ -7,10 +7,7 @@ use std::io::{self, Write};
 /// Text as it is, on standard output.
 pub(crate) fn text(text: &str) {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .unwrap_or_default();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
 /// A line on standard output.

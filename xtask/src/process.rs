@@ -12,9 +12,8 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command.current_dir(root);
     // What `cargo run` tells xtask about xtask would make build scripts that watch these variables run again.
     for (name, _) in std::env::vars_os() {
-        let of_xtask = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        });
+        let of_xtask =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
         if of_xtask {
             command.env_remove(name);
         }
@@ -25,26 +24,18 @@ pub(crate) fn cargo(root: &Path) -> Command {
 /// Runs `command` to its end; its output goes where ours goes.
 pub(crate) fn run(command: &mut Command) -> io::Result<ExitStatus> {
     announce(command);
-    command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| not_started(command, &error))
+    command.stdin(Stdio::null()).status().map_err(|error| not_started(command, &error))
 }
 
 /// Runs `command` to its end and reads along what it writes to `stream`.
-pub(crate) fn run_reading(
-    command: &mut Command,
-    stream: Stream,
-) -> io::Result<(ExitStatus, String)> {
+pub(crate) fn run_reading(command: &mut Command, stream: Stream) -> io::Result<(ExitStatus, String)> {
     announce(command);
     command.stdin(Stdio::null());
     match stream {
         Stream::Stderr => command.stderr(Stdio::piped()),
         Stream::Stdout => command.stdout(Stdio::piped()),
     };
-    let mut child = command
-        .spawn()
-        .map_err(|error| not_started(command, &error))?;
+    let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
     let output = read_along(&mut child, stream)?;
     Ok((child.wait()?, output))
 }
@@ -72,10 +63,7 @@ fn read_along(child: &mut Child, stream: Stream) -> io::Result<String> {
 
 /// Whether `command` can be run and succeeds; what it says is not shown.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let quiet = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
@@ -84,37 +72,18 @@ pub(crate) fn find(name: &str, more: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(more.iter().map(PathBuf::from));
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    folders
-        .map(|folder| folder.join(&file))
-        .find(|path| path.is_file())
+    folders.map(|folder| folder.join(&file)).find(|path| path.is_file())
 }
 
 fn announce(command: &Command) {
     // An absolute path of cargo says nothing that its name does not.
-    let program = Path::new(command.get_program())
-        .file_stem()
-        .unwrap_or_default();
-    let words = std::iter::once(program)
-        .chain(command.get_args())
-        .map(OsStr::to_string_lossy);
-    let words: Vec<_> = words
-        .map(|word| {
-            if word.contains(' ') {
-                format!("'{word}'")
-            } else {
-                word.into_owned()
-            }
-        })
-        .collect();
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy);
+    let words: Vec<_> =
+        words.map(|word| if word.contains(' ') { format!("'{word}'") } else { word.into_owned() }).collect();
     out::line(&format!("$ {}", words.join(" ")));
 }
 
 fn not_started(command: &Command, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!(
-            "{} could not be started: {error}",
-            command.get_program().to_string_lossy()
-        ),
-    )
+    io::Error::new(error.kind(), format!("{} could not be started: {error}", command.get_program().to_string_lossy()))
 }

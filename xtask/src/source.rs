@@ -25,18 +25,12 @@ impl Source {
     pub fn new(text: &str) -> Self {
         let mut code: Vec<char> = blank_comments_and_literals(text).chars().collect();
         let test_modules = blank_tests(&mut code);
-        Self {
-            code: code.into_iter().collect(),
-            test_modules,
-        }
+        Self { code: code.into_iter().collect(), test_modules }
     }
 
     /// Lines that hold code: neither empty nor comment nor test.
     pub fn code_lines(&self) -> usize {
-        self.code
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .count()
+        self.code.lines().filter(|line| !line.trim().is_empty()).count()
     }
 
     /// Modules declared for tests only (`#[cfg(test)] mod name;`), whose files are tests.
@@ -48,37 +42,26 @@ impl Source {
     ///
     /// `std::net` is found in `use std::{io, net::TcpStream}` too.
     pub fn find(&self, name: &str, end: WordEnd) -> Vec<Place> {
-        let mut places: Vec<Place> = self
-            .lines()
-            .chain(self.imports())
-            .filter(|place| contains_word(&place.text, name, end))
-            .collect();
+        let mut places: Vec<Place> =
+            self.lines().chain(self.imports()).filter(|place| contains_word(&place.text, name, end)).collect();
         places.sort_by_key(|place| place.line);
         places.dedup_by_key(|place| place.line);
         places
     }
 
     fn lines(&self) -> impl Iterator<Item = Place> {
-        self.code.lines().enumerate().map(|(index, line)| Place {
-            line: index + 1,
-            text: line.replace(" :: ", "::"),
-        })
+        self.code.lines().enumerate().map(|(index, line)| Place { line: index + 1, text: line.replace(" :: ", "::") })
     }
 
     fn imports(&self) -> impl Iterator<Item = Place> {
         let starts = self.code.match_indices("use ").map(|(at, _)| at);
-        starts
-            .filter(|&at| is_word_start(&self.code, at))
-            .flat_map(|at| {
-                let line = self.code[..at].matches('\n').count() + 1;
-                let tree = self.code[at + "use ".len()..]
-                    .split(';')
-                    .next()
-                    .unwrap_or_default();
-                let mut paths = Vec::new();
-                expand_use("", tree, &mut paths);
-                paths.into_iter().map(move |text| Place { line, text })
-            })
+        starts.filter(|&at| is_word_start(&self.code, at)).flat_map(|at| {
+            let line = self.code[..at].matches('\n').count() + 1;
+            let tree = self.code[at + "use ".len()..].split(';').next().unwrap_or_default();
+            let mut paths = Vec::new();
+            expand_use("", tree, &mut paths);
+            paths.into_iter().map(move |text| Place { line, text })
+        })
     }
 }
 
@@ -157,11 +140,7 @@ fn blank_comments_and_literals(text: &str) -> String {
                 at += 1;
             }
             length => {
-                code.extend(
-                    rest[..length]
-                        .iter()
-                        .map(|&char| if char == '\n' { '\n' } else { filler }),
-                );
+                code.extend(rest[..length].iter().map(|&char| if char == '\n' { '\n' } else { filler }));
                 at += length;
             }
         }
@@ -170,9 +149,7 @@ fn blank_comments_and_literals(text: &str) -> String {
 }
 
 fn line_comment(rest: &[char]) -> usize {
-    rest.iter()
-        .position(|&char| char == '\n')
-        .unwrap_or(rest.len())
+    rest.iter().position(|&char| char == '\n').unwrap_or(rest.len())
 }
 
 /// Block comments nest.
@@ -210,19 +187,15 @@ fn string(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// 0 when this `r` begins no raw string: no name ends in `r"` or `r#"` in today's editions, so the look back is not needed.
+/// 0 when this `r` begins no raw string. In today's editions no name stands right before `"` or `#"`: no look back.
 fn raw_string(rest: &[char]) -> usize {
     let hashes = rest[1..].iter().take_while(|&&char| char == '#').count();
     if rest.get(1 + hashes) != Some(&'"') {
         return 0;
     }
-    let closing: Vec<char> = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
+    let closing: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let body = 2 + hashes;
-    let end = rest[body..]
-        .windows(closing.len())
-        .position(|window| window == closing);
+    let end = rest[body..].windows(closing.len()).position(|window| window == closing);
     end.map_or(rest.len(), |end| body + end + closing.len())
 }
 
@@ -261,9 +234,7 @@ fn blank_tests(code: &mut [char]) -> Vec<String> {
 }
 
 fn starts_with(code: &[char], mark: &str) -> bool {
-    mark.chars()
-        .enumerate()
-        .all(|(index, char)| code.get(index) == Some(&char))
+    mark.chars().enumerate().all(|(index, char)| code.get(index) == Some(&char))
 }
 
 fn blank(code: &mut [char]) {
@@ -312,11 +283,7 @@ mod tests {
             "/// std::net\n// std::net\n/* a /* std::net */ b */\nlet a = \"std::net \\\" std::net\";\n\
              let b = br#\"std::net \" std::net\"#;\nlet c = ('\"', '\\'', 'x');\nfn f<'a>(x: &'a str) { std::net }\n",
         );
-        let lines: Vec<usize> = source
-            .find("std::net", WordEnd::Here)
-            .iter()
-            .map(|place| place.line)
-            .collect();
+        let lines: Vec<usize> = source.find("std::net", WordEnd::Here).iter().map(|place| place.line).collect();
         assert_eq!(lines, [7]);
         assert_eq!(source.code_lines(), 4);
     }
@@ -333,24 +300,15 @@ mod tests {
 
     #[test]
     fn code_after_an_item_for_tests_is_still_seen() {
-        let source = Source::new(
-            "#[cfg(test)]\nuse a::{b, c};\nstruct S {\n    #[cfg(test)]\n    x: u8,\n}\nuse std::fs;\n",
-        );
+        let source =
+            Source::new("#[cfg(test)]\nuse a::{b, c};\nstruct S {\n    #[cfg(test)]\n    x: u8,\n}\nuse std::fs;\n");
         assert_eq!(source.find("std::fs", WordEnd::Here).len(), 1);
     }
 
     #[test]
     fn grouped_imports_are_written_out() {
-        let source = Source::new(
-            "use std::{\n    io,\n    net::{IpAddr, TcpStream},\n    fs as files,\n};\n",
-        );
-        assert_eq!(
-            source.find("std::net", WordEnd::Here),
-            [Place {
-                line: 1,
-                text: "std::net::IpAddr".to_owned()
-            }]
-        );
+        let source = Source::new("use std::{\n    io,\n    net::{IpAddr, TcpStream},\n    fs as files,\n};\n");
+        assert_eq!(source.find("std::net", WordEnd::Here), [Place { line: 1, text: "std::net::IpAddr".to_owned() }]);
         assert_eq!(source.find("std::fs", WordEnd::Here).len(), 1);
         assert_eq!(source.find("std::thread", WordEnd::Here).len(), 0);
     }

@@ -44,14 +44,7 @@ enum Tool {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Fmt,
-        Self::Clippy,
-        Self::Tests,
-        Self::Interop,
-        Self::Doctests,
-        Self::Doc,
-    ];
+    pub(crate) const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Tests, Self::Interop, Self::Doctests, Self::Doc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -67,47 +60,27 @@ impl Step {
 
 impl<'a> Runner<'a> {
     pub(crate) fn new(workspace: &'a Workspace, install: Install) -> Self {
-        let nextest =
-            process::succeeds(process::cargo(workspace.root()).args(["nextest", "--version"]));
-        let tool = if nextest {
-            Tool::Nextest
-        } else {
-            Tool::CargoTest
-        };
-        Self {
-            workspace,
-            install,
-            tool,
-            totals: Totals::default(),
-        }
+        let nextest = process::succeeds(process::cargo(workspace.root()).args(["nextest", "--version"]));
+        let tool = if nextest { Tool::Nextest } else { Tool::CargoTest };
+        Self { workspace, install, tool, totals: Totals::default() }
     }
 
     pub(crate) fn run(&mut self, step: Step) -> io::Result<Outcome> {
         match step {
-            Step::Fmt => {
-                process::run(self.cargo(&["fmt", "--all"]).arg("--check")).map(Outcome::of)
-            }
+            Step::Fmt => process::run(self.cargo(&["fmt", "--all"]).arg("--check")).map(Outcome::of),
             Step::Clippy => {
-                let mut clippy =
-                    self.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
+                let mut clippy = self.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
                 process::run(clippy.args(["--", "-D", "warnings"])).map(Outcome::of)
             }
             Step::Tests => self.tests(),
             Step::Interop => self.interop(),
             Step::Doctests => {
-                let mut doctests = self.cargo(&[
-                    "test",
-                    "--doc",
-                    "--workspace",
-                    "--all-features",
-                    "--no-fail-fast",
-                ]);
+                let mut doctests = self.cargo(&["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
                 self.count(&mut doctests, Tool::CargoTest)
             }
             Step::Doc => {
                 let mut doc = self.cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
-                process::run(doc.env("RUSTDOCFLAGS", with_warnings_denied("RUSTDOCFLAGS")))
-                    .map(Outcome::of)
+                process::run(doc.env("RUSTDOCFLAGS", with_warnings_denied("RUSTDOCFLAGS"))).map(Outcome::of)
             }
         }
     }
@@ -120,40 +93,20 @@ impl<'a> Runner<'a> {
     /// All tests but interop. Targets are named one by one, which says the same to both tools.
     fn tests(&mut self) -> io::Result<Outcome> {
         // Naming targets leaves the examples out, which tests may start.
-        let mut examples = self.cargo(&[
-            "build",
-            "--workspace",
-            "--all-features",
-            "--examples",
-            "--profile",
-            "test",
-        ]);
+        let mut examples = self.cargo(&["build", "--workspace", "--all-features", "--examples", "--profile", "test"]);
         if !process::run(&mut examples)?.success() {
             return Ok(Outcome::Failed);
         }
-        let targets = self
-            .workspace
-            .test_targets()?
-            .into_iter()
-            .filter(|target| !is_interop(target));
+        let targets = self.workspace.test_targets()?.into_iter().filter(|target| !is_interop(target));
         let mut tests = self.test_command();
-        tests
-            .args(["--lib", "--bins"])
-            .args(targets.flat_map(|target| ["--test".to_owned(), target]));
+        tests.args(["--lib", "--bins"]).args(targets.flat_map(|target| ["--test".to_owned(), target]));
         self.count(&mut tests, self.tool)
     }
 
     fn interop(&mut self) -> io::Result<Outcome> {
-        let targets: Vec<String> = self
-            .workspace
-            .test_targets()?
-            .into_iter()
-            .filter(|name| is_interop(name))
-            .collect();
+        let targets: Vec<String> = self.workspace.test_targets()?.into_iter().filter(|name| is_interop(name)).collect();
         if targets.is_empty() {
-            return Ok(Outcome::LeftOut(
-                "interop with mosquitto: there is no test binary interop_*".to_owned(),
-            ));
+            return Ok(Outcome::LeftOut("interop with mosquitto: there is no test binary interop_*".to_owned()));
         }
         let mosquitto = match Mosquitto::find(self.install) {
             Ok(mosquitto) => mosquitto,
@@ -165,11 +118,7 @@ impl<'a> Runner<'a> {
             }
         };
         let mut tests = self.test_command();
-        tests.args(
-            targets
-                .into_iter()
-                .flat_map(|target| ["--test".to_owned(), target]),
-        );
+        tests.args(targets.into_iter().flat_map(|target| ["--test".to_owned(), target]));
         mosquitto.describe_to(&mut tests);
         self.count(&mut tests, self.tool)
     }
@@ -181,16 +130,13 @@ impl<'a> Runner<'a> {
         };
         command.args(["--workspace", "--all-features", "--no-fail-fast"]);
         // nextest's report passes through our pipe, where it would not know of the terminal.
-        if self.tool == Tool::Nextest
-            && io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none()
-        {
+        if self.tool == Tool::Nextest && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             command.args(["--color", "always"]);
         }
         command
     }
 
-    /// A run whose tests cannot be counted has failed, whatever it says: "no tests ran" must not look like "all passed".
+    /// A run whose tests cannot be counted has failed: "no tests ran" must not look like "all passed".
     fn count(&mut self, command: &mut Command, tool: Tool) -> io::Result<Outcome> {
         let (status, totals) = match tool {
             Tool::CargoTest => {
@@ -225,11 +171,7 @@ impl<'a> Runner<'a> {
 
 impl Outcome {
     fn of(status: ExitStatus) -> Self {
-        if status.success() {
-            Self::Passed
-        } else {
-            Self::Failed
-        }
+        if status.success() { Self::Passed } else { Self::Failed }
     }
 }
 

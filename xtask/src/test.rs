@@ -26,11 +26,7 @@ pub(crate) enum OnFailure {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            install: Install::default(),
-            on_failure: OnFailure::default(),
-            steps: Step::ALL.to_vec(),
-        }
+        Self { install: Install::default(), on_failure: OnFailure::default(), steps: Step::ALL.to_vec() }
     }
 }
 
@@ -46,11 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<ExitCo
             Outcome::Failed
         });
         let failed = outcome == Outcome::Failed;
-        done.push(Done {
-            step,
-            outcome,
-            took: start.elapsed(),
-        });
+        done.push(Done { step, outcome, took: start.elapsed() });
         if failed && options.on_failure == OnFailure::Stop {
             break;
         }
@@ -59,12 +51,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<ExitCo
     out::title("summary");
     out::text(&summary(&done, &not_run));
     out::line(&runner.totals().to_string());
-    Ok(
-        match done.iter().any(|done| done.outcome == Outcome::Failed) {
-            true => ExitCode::FAILURE,
-            false => ExitCode::SUCCESS,
-        },
-    )
+    Ok(match done.iter().any(|done| done.outcome == Outcome::Failed) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
 }
 
 struct Done {
@@ -76,22 +66,13 @@ struct Done {
 /// A line per step; then, where nobody can miss it, what was left out.
 fn summary(done: &[Done], not_run: &[Step]) -> String {
     let mut text = String::new();
-    for Done {
-        step,
-        outcome,
-        took,
-    } in done
-    {
+    for Done { step, outcome, took } in done {
         let result = match outcome {
             Outcome::Failed => "FAILED",
             Outcome::LeftOut(_) => "LEFT OUT",
             Outcome::Passed => "passed",
         };
-        text.push_str(&format!(
-            "  {:<10}{result:<10}{:>8.1} s\n",
-            step.name(),
-            took.as_secs_f64()
-        ));
+        text.push_str(&format!("  {:<10}{result:<10}{:>8.1} s\n", step.name(), took.as_secs_f64()));
     }
     for step in not_run {
         text.push_str(&format!("  {:<10}not run\n", step.name()));
@@ -113,21 +94,9 @@ mod tests {
     fn summary_tells_what_was_left_out_and_not_run() {
         let second = Duration::from_secs(1);
         let done = [
-            Done {
-                step: Step::Fmt,
-                outcome: Outcome::Passed,
-                took: second,
-            },
-            Done {
-                step: Step::Interop,
-                outcome: Outcome::LeftOut("interop: no broker".to_owned()),
-                took: second,
-            },
-            Done {
-                step: Step::Doctests,
-                outcome: Outcome::Failed,
-                took: 100 * second,
-            },
+            Done { step: Step::Fmt, outcome: Outcome::Passed, took: second },
+            Done { step: Step::Interop, outcome: Outcome::LeftOut("interop: no broker".to_owned()), took: second },
+            Done { step: Step::Doctests, outcome: Outcome::Failed, took: 100 * second },
         ];
         let expected = "  \
   fmt       passed         1.0 s

@@ -15,23 +15,17 @@ impl Totals {
     /// Adds up the `test result:` lines of `cargo test`; `None` when there are none.
     pub(crate) fn of_libtest(output: &str) -> Option<Self> {
         let output = without_colours(output);
-        let results = output
-            .lines()
-            .filter_map(|line| line.strip_prefix("test result: "));
-        results
-            .map(|counts| Self::of_counts(counts.split(['.', ';'])))
-            .reduce(|mut sum, totals| {
-                sum += totals;
-                sum
-            })
+        let results = output.lines().filter_map(|line| line.strip_prefix("test result: "));
+        results.map(|counts| Self::of_counts(counts.split(['.', ';']))).reduce(|mut sum, totals| {
+            sum += totals;
+            sum
+        })
     }
 
     /// Reads the summary of `cargo nextest run`; `None` when there is none.
     pub(crate) fn of_nextest(output: &str) -> Option<Self> {
         let output = without_colours(output);
-        let summary = output
-            .lines()
-            .rfind(|line| line.trim_start().starts_with("Summary ["))?;
+        let summary = output.lines().rfind(|line| line.trim_start().starts_with("Summary ["))?;
         let (_, counts) = summary.split_once(" run: ")?;
         Some(Self::of_counts(without_parentheses(counts).split(',')))
     }
@@ -67,11 +61,7 @@ impl AddAssign for Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(out, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -80,9 +70,7 @@ fn without_colours(text: &str) -> String {
     let mut pieces = text.split("\u{1b}[");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |mut plain, piece| {
-        let end = piece
-            .find(|char: char| char.is_ascii_alphabetic())
-            .map_or(piece.len(), |at| at + 1);
+        let end = piece.find(|char: char| char.is_ascii_alphabetic()).map_or(piece.len(), |at| at + 1);
         plain.push_str(&piece[end..]);
         plain
     })
@@ -108,14 +96,7 @@ mod tests {
         let output = "running 3 tests\n\
             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s\n\
             test result: \u{1b}[31mFAILED\u{1b}(B\u{1b}[m. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n";
-        assert_eq!(
-            Totals::of_libtest(output),
-            Some(Totals {
-                passed: 13,
-                failed: 2,
-                skipped: 1
-            })
-        );
+        assert_eq!(Totals::of_libtest(output), Some(Totals { passed: 13, failed: 2, skipped: 1 }));
         assert_eq!(Totals::of_libtest("error: could not compile"), None);
     }
 
@@ -124,35 +105,16 @@ mod tests {
         let output = "\u{1b}[32m        PASS\u{1b}[0m [   0.001s] a b\n────────────\n\
             \u{1b}[31;1m     Summary\u{1b}[0m [   9.078s] \u{1b}[1m9\u{1b}[0m tests run: \u{1b}[1m5\u{1b}[0m passed (1 slow, 1 flaky), 2 failed, 1 timed out, 1 exec failed, 4 skipped\n\
             \u{1b}[31m        FAIL\u{1b}[0m a c\n";
-        assert_eq!(
-            Totals::of_nextest(output),
-            Some(Totals {
-                passed: 5,
-                failed: 4,
-                skipped: 4
-            })
-        );
+        assert_eq!(Totals::of_nextest(output), Some(Totals { passed: 5, failed: 4, skipped: 4 }));
         assert_eq!(
             Totals::of_nextest("     Summary [   0.004s] 1 test run: 1 passed, 0 skipped\n"),
-            Some(Totals {
-                passed: 1,
-                failed: 0,
-                skipped: 0
-            })
+            Some(Totals { passed: 1, failed: 0, skipped: 0 })
         );
         assert_eq!(Totals::of_nextest("error: could not compile"), None);
     }
 
     #[test]
     fn totals_stand_in_one_line() {
-        assert_eq!(
-            Totals {
-                passed: 3,
-                failed: 0,
-                skipped: 1
-            }
-            .to_string(),
-            "3 passed, 0 failed, 1 skipped"
-        );
+        assert_eq!(Totals { passed: 3, failed: 0, skipped: 1 }.to_string(), "3 passed, 0 failed, 1 skipped");
     }
 }

@@ -28,10 +28,7 @@ pub struct TextFile {
 impl TextFile {
     /// A file that need not exist on disk.
     pub fn new(path: &str, text: String) -> Self {
-        Self {
-            path: path.to_owned(),
-            text,
-        }
+        Self { path: path.to_owned(), text }
     }
 }
 
@@ -60,12 +57,8 @@ impl Workspace {
         for member in self.manifest.list("workspace", "members") {
             match member.strip_suffix("/*") {
                 Some(parent) => {
-                    let crates = entries(&self.root.join(parent))?
-                        .into_iter()
-                        .map(|path| self.name(&path));
-                    members.extend(
-                        crates.filter(|path| self.root.join(path).join("Cargo.toml").is_file()),
-                    );
+                    let crates = entries(&self.root.join(parent))?.into_iter().map(|path| self.name(&path));
+                    members.extend(crates.filter(|path| self.root.join(path).join("Cargo.toml").is_file()));
                 }
                 None => members.push(member),
             }
@@ -75,26 +68,18 @@ impl Workspace {
 
     /// The members' manifests.
     pub fn member_manifests(&self) -> io::Result<Vec<TextFile>> {
-        let manifests = self
-            .members()?
-            .into_iter()
-            .map(|member| self.file(format!("{member}/Cargo.toml")));
+        let manifests = self.members()?.into_iter().map(|member| self.file(format!("{member}/Cargo.toml")));
         manifests.collect()
     }
 
-    /// Rust files under `folders`, without those that are tests: below `tests/`, `tests.rs`, or declared for tests only.
+    /// Rust files under `folders` that are not tests: not below `tests/`, not `tests.rs`, not declared for tests only.
     pub fn sources(&self, folders: &[String]) -> io::Result<Vec<TextFile>> {
         let mut paths = Vec::new();
         for folder in folders {
             walk(&self.root.join(folder), &mut paths)?;
         }
-        let names = paths
-            .iter()
-            .map(|path| self.name(path))
-            .filter(|name| name.ends_with(".rs") && !is_test(name));
-        let files = names
-            .map(|name| self.file(name))
-            .collect::<io::Result<Vec<_>>>()?;
+        let names = paths.iter().map(|path| self.name(path)).filter(|name| name.ends_with(".rs") && !is_test(name));
+        let files = names.map(|name| self.file(name)).collect::<io::Result<Vec<_>>>()?;
         let tests: Vec<String> = files.iter().flat_map(test_module_stems).collect();
         let belongs_to_tests = |file: &TextFile| {
             tests.iter().any(|stem| {
@@ -102,10 +87,7 @@ impl Workspace {
                 rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
             })
         };
-        Ok(files
-            .into_iter()
-            .filter(|file| !belongs_to_tests(file))
-            .collect())
+        Ok(files.into_iter().filter(|file| !belongs_to_tests(file)).collect())
     }
 
     /// Integration test binaries of all members, by name.
@@ -118,11 +100,9 @@ impl Workspace {
                 continue;
             };
             let binaries = tests.iter().filter(|path| {
-                path.extension().is_some_and(|extension| extension == "rs")
-                    || path.join("main.rs").is_file()
+                path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file()
             });
-            targets
-                .extend(binaries.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+            targets.extend(binaries.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
         }
         targets.sort();
         targets.dedup();
@@ -134,13 +114,7 @@ impl Workspace {
     /// Without a git checkout, as in an unpacked archive: all files but build output.
     pub fn texts(&self) -> io::Result<Vec<TextFile>> {
         let listed = Command::new("git")
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(&self.root)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
@@ -148,11 +122,7 @@ impl Workspace {
         let names: Vec<String> = match listed {
             Ok(output) if output.status.success() => {
                 let listing = String::from_utf8_lossy(&output.stdout);
-                listing
-                    .split('\0')
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
-                    .collect()
+                listing.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }
             _ => {
                 let mut paths = Vec::new();
@@ -180,8 +150,7 @@ impl Workspace {
 }
 
 fn is_test(path: &str) -> bool {
-    path.split('/')
-        .any(|part| part == "tests" || part == "tests.rs")
+    path.split('/').any(|part| part == "tests" || part == "tests.rs")
 }
 
 /// Where the files of the modules that `file` declares for tests only are, without `.rs`.
@@ -191,11 +160,7 @@ fn test_module_stems(file: &TextFile) -> Vec<String> {
         Some((folder, "lib" | "main" | "mod")) => folder,
         _ => stem,
     };
-    Source::new(&file.text)
-        .test_modules()
-        .iter()
-        .map(|module| format!("{folder}/{module}"))
-        .collect()
+    Source::new(&file.text).test_modules().iter().map(|module| format!("{folder}/{module}")).collect()
 }
 
 /// All files below `folder`; none when it is not there. Build output and git's own files are left out.
@@ -218,9 +183,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| at(folder, &error))?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }
@@ -250,25 +213,10 @@ mod tests {
     fn the_workspace_finds_itself() {
         let workspace = Workspace::open().unwrap();
         assert!(workspace.members().unwrap().contains(&"xtask".to_owned()));
-        assert!(
-            workspace
-                .test_targets()
-                .unwrap()
-                .contains(&"architecture".to_owned())
-        );
+        assert!(workspace.test_targets().unwrap().contains(&"architecture".to_owned()));
         let sources = workspace.sources(&["xtask".to_owned()]).unwrap();
-        assert!(
-            sources
-                .iter()
-                .any(|file| file.path == "xtask/src/workspace.rs")
-        );
+        assert!(sources.iter().any(|file| file.path == "xtask/src/workspace.rs"));
         assert!(!sources.iter().any(|file| file.path.contains("/tests/")));
-        assert!(
-            workspace
-                .texts()
-                .unwrap()
-                .iter()
-                .any(|file| file.path == "Cargo.toml")
-        );
+        assert!(workspace.texts().unwrap().iter().any(|file| file.path == "Cargo.toml"));
     }
 }

@@ -29,6 +29,7 @@ impl Utf8String {
     /// # Errors
     ///
     /// [`InvalidString`] when they are not such a string.
+    #[inline]
     pub fn from_bytes(bytes: Bytes) -> Result<Self, InvalidString> {
         check(&bytes)?;
         if core::str::from_utf8(&bytes).is_err() {

@@ -47,6 +47,7 @@ impl<'a> FrameLimits<'a> {
 /// # Errors
 ///
 /// [`ProtocolError`] when no packet can begin like this. `input` is left as it was.
+#[inline]
 pub fn next_frame(input: &mut BytesMut, limits: FrameLimits<'_>) -> Result<Option<Frame>, ProtocolError> {
     let Some(&first) = input.first() else {
         return Ok(None);

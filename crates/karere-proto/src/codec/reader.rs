@@ -12,24 +12,28 @@ use crate::{
 /// Reads fields from the front of a packet's body (§1.5). Every error carries the packet and the place.
 pub(crate) struct Reader {
     body: Bytes,
-    len: usize,
+    /// How much of `body` has been read. An index, not a shrinking `body`: half the time of `Buf`'s methods.
+    at: usize,
     packet: PacketType,
 }
 
 impl Reader {
     pub(crate) const fn new(packet: PacketType, body: Bytes) -> Self {
-        let len = body.len();
-        Self { body, len, packet }
+        Self { body, at: 0, packet }
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, ProtocolError> {
-        self.need(1)?;
-        Ok(self.body.get_u8())
+        let &byte = self.body.get(self.at).ok_or_else(|| self.error(Rule::Truncated))?;
+        self.at += 1;
+        Ok(byte)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, ProtocolError> {
-        self.need(2)?;
-        Ok(self.body.get_u16())
+        let &bytes = self.body[self.at..].first_chunk().ok_or_else(|| self.error(Rule::Truncated))?;
+        self.at += 2;
+        Ok(u16::from_be_bytes(bytes))
     }
 
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, ProtocolError> {
@@ -38,6 +42,7 @@ impl Reader {
     }
 
     /// Binary Data (§1.5.6).
+    #[inline]
     pub(crate) fn binary(&mut self) -> Result<Bytes, ProtocolError> {
         let len = usize::from(self.u16()?);
         self.take(len)
@@ -61,23 +66,29 @@ impl Reader {
         Err(self.error(Rule::RemainingLength))
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<Bytes, ProtocolError> {
-        self.need(len)?;
-        Ok(self.body.split_to(len))
+        if self.remaining() < len {
+            return Err(self.error(Rule::Truncated));
+        }
+        let taken = self.body.slice(self.at..self.at + len);
+        self.at += len;
+        Ok(taken)
     }
 
     /// All that is left.
-    pub(crate) fn rest(self) -> Bytes {
+    pub(crate) fn rest(mut self) -> Bytes {
+        self.body.advance(self.at);
         self.body
     }
 
     /// The packet must end here.
     pub(crate) fn finish(self) -> Result<(), ProtocolError> {
-        if self.body.is_empty() { Ok(()) } else { Err(self.error(Rule::TrailingBytes)) }
+        if self.remaining() == 0 { Ok(()) } else { Err(self.error(Rule::TrailingBytes)) }
     }
 
     pub(crate) const fn remaining(&self) -> usize {
-        self.body.len()
+        self.body.len() - self.at
     }
 
     pub(crate) const fn packet(&self) -> PacketType {
@@ -85,12 +96,12 @@ impl Reader {
     }
 
     pub(crate) const fn error(&self, rule: Rule) -> ProtocolError {
-        ProtocolError { packet: Some(self.packet), offset: self.len - self.body.len(), rule }
+        ProtocolError { packet: Some(self.packet), offset: self.at, rule }
     }
 
     /// The error for a breach `offset` bytes into the `len` bytes that were taken last.
     pub(crate) const fn error_within(&self, len: usize, offset: usize, rule: Rule) -> ProtocolError {
-        ProtocolError { packet: Some(self.packet), offset: self.len - self.body.len() - len + offset, rule }
+        ProtocolError { packet: Some(self.packet), offset: self.at - len + offset, rule }
     }
 
     pub(crate) const fn string_rule(why: InvalidString) -> Rule {
@@ -98,9 +109,5 @@ impl Reader {
             InvalidString::Nul => Rule::NulCharacter,
             InvalidString::NotUtf8 | InvalidString::TooLong(_) => Rule::Utf8,
         }
-    }
-
-    const fn need(&self, len: usize) -> Result<(), ProtocolError> {
-        if self.body.len() < len { Err(self.error(Rule::Truncated)) } else { Ok(()) }
     }
 }

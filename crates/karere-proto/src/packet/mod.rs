@@ -7,8 +7,9 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
-mod publish;
+pub(crate) mod publish;
 mod subscribe;
+mod summary;
 
 use core::fmt;
 
@@ -19,6 +20,7 @@ pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
 pub use publish::{Alias, Attempt, Payload, Publish, PublishPacket};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, UnsubAck, Unsubscribe};
+pub(crate) use summary::Summary;
 
 use crate::{
     codec::{Frame, MAX_VARINT, Reader, SendBuf, varint, varint_len},
@@ -159,6 +161,7 @@ impl Packet {
     /// # Errors
     ///
     /// [`ProtocolError`] with the packet, the place in it and the rule that was broken.
+    #[inline]
     pub fn decode(frame: Frame, rules: &WireRules, sender: Side) -> Result<Self, ProtocolError> {
         let Frame { packet_type, flags, body } = frame;
         let mut reader = Reader::new(packet_type, body);

@@ -245,6 +245,7 @@ impl PublishPacket {
         Publish { topic, payload, qos, retain, properties }
     }
 
+    #[inline]
     pub(super) fn decode(flags: u8, mut reader: Reader, context: Context<'_>) -> Result<Self, ProtocolError> {
         let qos = QoS::from_bits(flags >> 1 & 0b11).ok_or_else(|| reader.error(Rule::QoSBits))?;
         let attempt = if flags & 0b1000 == 0 { Attempt::First } else { Attempt::Again };

@@ -6,15 +6,13 @@ mod set;
 
 use core::fmt;
 
-use bytes::Bytes;
-
 pub use set::{InvalidProperty, Iter, Properties};
 
 use crate::{
     error::Rule,
     packet::PacketType,
     text::{InvalidString, MAX_FIELD},
-    topic::Topic,
+    topic::check_name,
 };
 
 /// Packets as bits: bit n is packet type n, bit 0 the will within CONNECT.
@@ -232,7 +230,7 @@ fn check_value(id: PropertyId, value: Value<'_>) -> Result<(), Rule> {
         }
         (PropertyId::ResponseTopic, Value::Str(topic)) => {
             // An empty one names no topic to answer to; wildcards are forbidden [MQTT-3.3.2-14].
-            Topic::from_bytes(Bytes::copy_from_slice(topic.as_bytes())).is_ok()
+            check_name(topic.as_bytes()).is_ok()
         }
         _ => true,
     };

@@ -26,7 +26,7 @@ impl Topic {
     /// [`InvalidTopic`] says what is wrong with it.
     pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidTopic> {
         let name = name.as_ref();
-        check(name.as_bytes())?;
+        check_name(name.as_bytes())?;
         Ok(Self(Utf8String::new(name).map_err(InvalidTopic::String)?))
     }
 
@@ -35,8 +35,9 @@ impl Topic {
     /// # Errors
     ///
     /// [`InvalidTopic`] says what is wrong with them.
+    #[inline]
     pub fn from_bytes(bytes: Bytes) -> Result<Self, InvalidTopic> {
-        check(&bytes)?;
+        check_name(&bytes)?;
         Ok(Self(Utf8String::from_bytes(bytes).map_err(InvalidTopic::String)?))
     }
 
@@ -56,7 +57,7 @@ impl Topic {
     }
 }
 
-fn check(bytes: &[u8]) -> Result<(), InvalidTopic> {
+pub(crate) fn check_name(bytes: &[u8]) -> Result<(), InvalidTopic> {
     if bytes.is_empty() {
         return Err(InvalidTopic::Empty);
     }

@@ -1,0 +1,246 @@
+//! What a session is told once, and the check that it makes sense.
+
+use core::{fmt, num::NonZeroU16, time::Duration};
+
+use crate::{
+    packet::{Connect, PacketType},
+    properties::{Carrier, InvalidProperty, Properties, PropertyId},
+    text::{MAX_FIELD, Utf8String},
+    version::{ClientIdRule, Version},
+};
+
+/// How long the server keeps the session after its connection (§3.1.2.11.2).
+///
+/// 3.1 and 3.1.1 know only the two ends: Clean Session 1 is [`SessionExpiry::AtClose`], Clean Session 0 is
+/// [`SessionExpiry::Never`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete for §3.1.2.11.2")]
+pub enum SessionExpiry {
+    /// The session ends with its connection.
+    #[default]
+    AtClose,
+    /// The session ends this long after its connection (5.0). Whole seconds.
+    After(Duration),
+    /// The session does not end.
+    Never,
+}
+
+impl SessionExpiry {
+    /// The Session Expiry Interval in seconds; `u32::MAX` is never.
+    pub fn seconds(self) -> u32 {
+        match self {
+            Self::AtClose => 0,
+            Self::After(time) => u32::try_from(time.as_secs()).unwrap_or(u32::MAX),
+            Self::Never => u32::MAX,
+        }
+    }
+}
+
+/// When CONNECT asks for a new session although there may be an old one (§3.1.2.4).
+///
+/// On 3.1 and 3.1.1 the session's expiry alone decides: one flag there says both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: every mixture that makes sense")]
+pub enum CleanStart {
+    /// Always: nothing is ever resumed.
+    Always,
+    /// Until the first connection is made; every later one resumes.
+    #[default]
+    FirstOnly,
+    /// Never: resumes what this client knows of. A session that the server has but this client knows nothing of is
+    /// refused, and the next CONNECT starts clean [MQTT-3.2.2-4].
+    Never,
+    /// Never, and a session that only the server knows is taken over: the application vouches that it is its own and
+    /// that nothing of it was in flight, as after a restart without a store.
+    Adopt,
+}
+
+/// What becomes of messages in flight when the server has lost the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: either they are sent again or they are not")]
+pub enum LostSession {
+    /// What the server may not have is published again as a new message, under the same token. The receiver may see it
+    /// twice.
+    #[default]
+    Republish,
+    /// What the server may not have is reported with outcome unknown.
+    Report,
+}
+
+/// Room for messages that wait; what does not fit is refused when it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueLimits {
+    /// How many may wait.
+    pub messages: usize,
+    /// How many bytes of topics, payloads and properties may wait.
+    pub bytes: usize,
+}
+
+impl QueueLimits {
+    /// No limit but memory.
+    pub const UNLIMITED: Self = Self { messages: usize::MAX, bytes: usize::MAX };
+
+    /// These limits.
+    pub const fn new(messages: usize, bytes: usize) -> Self {
+        Self { messages, bytes }
+    }
+}
+
+/// Whether a session writes a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: there is a store or there is none")]
+pub enum Journal {
+    /// There is no store: nothing is recorded, nothing waits.
+    #[default]
+    Off,
+    /// Every change of the session is recorded, and bytes that must not overtake their record wait for it.
+    On,
+}
+
+/// What a session is told once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// What every CONNECT says; `clean_start` and Session Expiry Interval are filled in.
+    pub connect: Connect,
+    /// When to ask for a new session.
+    pub clean_start: CleanStart,
+    /// How long the session outlives its connection.
+    pub session_expiry: SessionExpiry,
+    /// Own limit of unacknowledged QoS 1 and 2 messages; the server's Receive Maximum lowers it. 20 as in paho.
+    pub max_in_flight: NonZeroU16,
+    /// Room for messages that wait.
+    pub queue: QueueLimits,
+    /// How long CONNACK may take after the transport is open.
+    pub connack_timeout: Duration,
+    /// How long a silent server may leave PINGREQ unanswered. The shorter of this and the keep alive counts.
+    pub ping_timeout: Duration,
+    /// What becomes of messages in flight when the server has lost the session.
+    pub lost_session: LostSession,
+    /// Whether the session writes a journal.
+    pub journal: Journal,
+}
+
+impl Config {
+    /// Defaults for a client of this version with this identifier.
+    pub const fn new(version: Version, client_id: Utf8String) -> Self {
+        Self {
+            connect: Connect::new(version, client_id),
+            clean_start: CleanStart::FirstOnly,
+            session_expiry: SessionExpiry::AtClose,
+            max_in_flight: NonZeroU16::new(20).expect("invariant: not 0"),
+            queue: QueueLimits::UNLIMITED,
+            connack_timeout: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(30),
+            lost_session: LostSession::Republish,
+            journal: Journal::Off,
+        }
+    }
+
+    /// Checks that a CONNECT like this is legal and says what was meant.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names what is wrong and what to do instead.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let connect = &self.connect;
+        let rules = connect.version.rules();
+        let id_len = connect.client_id.as_bytes().len();
+        let temporary = self.session_expiry == SessionExpiry::AtClose;
+        match rules.client_id {
+            ClientIdRule::Short if !(1..=23).contains(&id_len) => return Err(ConfigError::ClientIdLength(id_len)),
+            ClientIdRule::EmptyIfClean if id_len == 0 && !temporary => return Err(ConfigError::EmptyClientId),
+            ClientIdRule::Short | ClientIdRule::EmptyIfClean | ClientIdRule::Any => {}
+        }
+        if rules.password_needs_user_name && connect.password.is_some() && connect.user_name.is_none() {
+            return Err(ConfigError::PasswordWithoutUserName(connect.version));
+        }
+        check_len("password", connect.password.as_ref().map_or(0, |password| password.len()))?;
+        let not_in_version = |what| Err(ConfigError::NotInVersion(what, connect.version));
+        if rules.properties {
+            connect.properties.check(Carrier::Packet(PacketType::Connect)).map_err(ConfigError::Property)?;
+            if connect.properties.get(PropertyId::SessionExpiryInterval).is_some() {
+                return Err(ConfigError::ExpiryTwice);
+            }
+            if connect.properties.authentication_data().is_some()
+                && connect.properties.authentication_method().is_none()
+            {
+                return Err(ConfigError::AuthenticationDataWithoutMethod);
+            }
+        } else {
+            if !connect.properties.is_empty() {
+                return not_in_version("properties of CONNECT");
+            }
+            if matches!(self.session_expiry, SessionExpiry::After(_)) {
+                return not_in_version("a session that expires after a time");
+            }
+            if self.clean_start == CleanStart::Always && !temporary {
+                return not_in_version("a clean start of a session that is to be kept");
+            }
+        }
+        if let Some(will) = &connect.will {
+            check_len("will payload", will.payload.len())?;
+            if rules.properties {
+                will.properties.check(Carrier::Will).map_err(ConfigError::Property)?;
+            } else if will.properties != Properties::new() {
+                return not_in_version("properties of a will");
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn check_len(what: &'static str, len: usize) -> Result<(), ConfigError> {
+    if len > MAX_FIELD { Err(ConfigError::TooLong(what, len)) } else { Ok(()) }
+}
+
+/// Why a session cannot be configured like this. The caller's fault; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Authentication Data needs an Authentication Method (§3.1.2.11.10).
+    AuthenticationDataWithoutMethod,
+    /// 3.1 wants a client identifier of 1 to 23 bytes; this one has so many.
+    ClientIdLength(usize),
+    /// 3.1.1 takes an empty client identifier only for a session that ends with its connection (v3: [MQTT-3.1.3-7]).
+    EmptyClientId,
+    /// Session Expiry Interval stands in the properties; it has an option of its own.
+    ExpiryTwice,
+    /// This version cannot say that.
+    NotInVersion(&'static str, Version),
+    /// This version wants a user name beside the password (v3: [MQTT-3.1.2-22]).
+    PasswordWithoutUserName(Version),
+    /// A property is wrong.
+    Property(InvalidProperty),
+    /// This field has so many bytes; 65,535 is the limit.
+    TooLong(&'static str, usize),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AuthenticationDataWithoutMethod => {
+                f.write_str("authentication data without authentication method; set the method too (§3.1.2.11.10)")
+            }
+            Self::ClientIdLength(len) => {
+                write!(f, "client identifier of {len} bytes; MQTT 3.1 wants 1 to 23, use a newer version for others")
+            }
+            Self::EmptyClientId => f.write_str(
+                "empty client identifier with a session to keep; give one, or let the session end with its connection \
+                 [MQTT-3.1.3-7]",
+            ),
+            Self::ExpiryTwice => {
+                f.write_str("Session Expiry Interval among the properties of CONNECT; use the session expiry option")
+            }
+            Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
+            Self::PasswordWithoutUserName(version) => {
+                write!(f, "password without user name; MQTT {version} needs both [MQTT-3.1.2-22]")
+            }
+            Self::Property(property) => property.fmt(f),
+            Self::TooLong(what, len) => write!(f, "{what} of {len} bytes; at most {MAX_FIELD} fit"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,488 @@
+//! Messages on their way out: identifiers, window, queue, acknowledgements, sending again (§4.3, §4.4, §4.6, §4.9).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use super::{
+    Event, InFlight, LostSession, NotSent, Outcome, Phase, Session, Snapshot, error::PublishError, journal::Record,
+    weight,
+};
+use crate::{
+    error::{ProtocolError, Rule},
+    id::{IdMap, PacketId, Token},
+    packet::{Ack, AckKind, Alias, Attempt, Disconnect, Publish, Subscribe, Unsubscribe, publish::Outgoing},
+    qos::QoS,
+    reason::ReasonCode,
+};
+
+/// New messages wait in the queue while more bytes than this have not reached the socket: acknowledgements and PINGREQ
+/// then never stand behind more than that, and memory is counted by the queue's limits.
+const OUTPUT_LIMIT: u64 = 128 * 1024;
+
+/// Valid for the session: what is in flight and what waits.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    /// Everything that occupies a packet identifier.
+    pub(super) slots: IdMap<Slot>,
+    next_id: PacketId,
+    /// QoS 1 and 2, never sent, in the order of acceptance.
+    queue: VecDeque<(Token, Publish)>,
+    /// QoS 0, never sent, in the order of acceptance.
+    queue_qos0: VecDeque<(Token, Publish)>,
+    queued_bytes: usize,
+    /// Counts first sendings and PUBRECs: the order in which things are sent again.
+    order: u64,
+    /// What to say once all is done.
+    pub(super) drain: Option<Disconnect>,
+}
+
+/// What a packet identifier is used for.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// A PUBLISH waits for PUBACK or PUBREC.
+    Publishing { publish: Publish, flow: Flow },
+    /// A PUBREL waits for PUBCOMP.
+    Releasing { flow: Flow },
+    /// A SUBSCRIBE waits for SUBACK.
+    Subscribing { token: Token, subscribe: Subscribe },
+    /// An UNSUBSCRIBE waits for UNSUBACK.
+    Unsubscribing { token: Token, unsubscribe: Unsubscribe },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow {
+    /// `None` when its outcome was told early and only the identifier is still to be freed.
+    token: Option<Token>,
+    order: u64,
+    /// The connection on which the PUBLISH was last sent; it counts against that one's quota.
+    epoch: u32,
+}
+
+/// Valid for the connection: how much may be in flight, and what is to be sent again first.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    quota: u16,
+    start: u16,
+    /// In flight since an earlier connection and not sent on this one, in order.
+    resend: VecDeque<PacketId>,
+    /// QoS 0 messages that the transport has not taken yet, by where they end in the stream.
+    unwritten: VecDeque<(u64, Token)>,
+}
+
+impl Window {
+    pub(super) fn new(start: u16) -> Self {
+        Self { quota: start, start, ..Self::default() }
+    }
+}
+
+impl Default for PacketId {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl Outbound {
+    pub(super) fn restore(queued: BTreeMap<u64, Publish>, in_flight: Vec<InFlight>) -> Self {
+        let mut outbound = Self { queue: Snapshot::into_queue(queued), ..Self::default() };
+        outbound.queued_bytes = outbound.queue.iter().map(|(_, publish)| weight(publish)).sum();
+        for InFlight { seq, id, publish } in in_flight {
+            outbound.order += 1;
+            let flow = Flow { token: Some(Token::from_u64(seq)), order: outbound.order, epoch: 0 };
+            outbound.slots.insert(
+                id,
+                match publish {
+                    Some(publish) => Slot::Publishing { publish, flow },
+                    None => Slot::Releasing { flow },
+                },
+            );
+            outbound.next_id = id.next();
+        }
+        outbound
+    }
+
+    /// A free identifier, if there is one; one pool for PUBLISH, SUBSCRIBE and UNSUBSCRIBE [MQTT-2.2.1-3].
+    pub(super) fn free_id(&mut self) -> Option<PacketId> {
+        if self.slots.len() >= usize::from(u16::MAX) {
+            return None;
+        }
+        while self.slots.contains_key(&self.next_id) {
+            self.next_id = self.next_id.next();
+        }
+        let id = self.next_id;
+        self.next_id = id.next();
+        Some(id)
+    }
+
+    fn enqueue(&mut self, token: Token, publish: Publish) {
+        self.queued_bytes += weight(&publish);
+        let queue = if publish.qos == QoS::AtMostOnce { &mut self.queue_qos0 } else { &mut self.queue };
+        queue.push_back((token, publish));
+    }
+
+    fn dequeue(&mut self, qos0: QueueOf) -> Option<(Token, Publish)> {
+        let queue = match qos0 {
+            QueueOf::QoS0 => &mut self.queue_qos0,
+            QueueOf::Others => &mut self.queue,
+        };
+        let (token, publish) = queue.pop_front()?;
+        self.queued_bytes -= weight(&publish);
+        Some((token, publish))
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.queue_qos0.len()
+    }
+
+    /// Messages in flight, SUBSCRIBE and UNSUBSCRIBE not counted.
+    fn in_flight(&self) -> usize {
+        self.slots.values().filter(|slot| matches!(slot, Slot::Publishing { .. } | Slot::Releasing { .. })).count()
+    }
+
+    const fn next_order(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+}
+
+#[derive(Clone, Copy)]
+enum QueueOf {
+    QoS0,
+    Others,
+}
+
+impl Session {
+    /// Takes a message: it is queued from here on, and its outcome will be told by [`Event::Published`].
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] when the message is not taken: the server would refuse it, or the queue is full.
+    pub fn publish(&mut self, _now: Instant, publish: Publish) -> Result<Token, PublishError> {
+        self.wire.negotiated.check_publish(&publish)?;
+        let sendable = self.may_send(publish.qos);
+        if !sendable {
+            let limits = self.config.queue;
+            let (messages, bytes) = (self.state.outbound.waiting(), self.state.outbound.queued_bytes);
+            if messages >= limits.messages || bytes + weight(&publish) > limits.bytes {
+                return Err(PublishError::QueueFull { messages, bytes });
+            }
+        }
+        let token = self.next_token();
+        if publish.qos > QoS::AtMostOnce {
+            self.log.record(|| Record::Enqueued { seq: token.get(), publish: publish.clone() });
+        }
+        if sendable {
+            self.send_first(token, publish);
+        } else {
+            self.state.outbound.enqueue(token, publish);
+        }
+        Ok(token)
+    }
+
+    /// Messages accepted and not sent, and their bytes.
+    pub fn queued(&self) -> (usize, usize) {
+        (self.state.outbound.waiting(), self.state.outbound.queued_bytes)
+    }
+
+    /// QoS 1 and 2 messages sent and not completed.
+    pub fn in_flight(&self) -> usize {
+        self.state.outbound.in_flight()
+    }
+
+    /// True when nothing waits, nothing is in flight, and everything written has reached the socket.
+    pub fn is_drained(&self) -> bool {
+        self.state.outbound.waiting() == 0
+            && self.state.outbound.slots.is_empty()
+            && self.state.requests.is_empty()
+            && self.wire.window.unwritten.is_empty()
+    }
+
+    /// The packet identifier under which a message is in flight now.
+    pub fn packet_id(&self, token: Token) -> Option<PacketId> {
+        let of = |slot: &Slot| match slot {
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => flow.token,
+            Slot::Subscribing { token, .. } | Slot::Unsubscribing { token, .. } => Some(*token),
+        };
+        self.state.outbound.slots.iter().find(|(_, slot)| of(slot) == Some(token)).map(|(&id, _)| id)
+    }
+
+    /// Gives up everything that waits or is in flight; each message's outcome is told: what was sent is unknown.
+    ///
+    /// Identifiers of messages in flight stay taken until the server lets go of them or the session ends.
+    pub fn drop_messages(&mut self) {
+        let outbound = &mut self.state.outbound;
+        let waiting = core::mem::take(&mut outbound.queue).into_iter().chain(core::mem::take(&mut outbound.queue_qos0));
+        outbound.queued_bytes = 0;
+        let mut given_up = waiting.map(|(token, _)| (token, None)).collect::<Vec<_>>();
+        for (&id, slot) in &mut outbound.slots {
+            if let Slot::Publishing { flow, .. } | Slot::Releasing { flow } = slot
+                && let Some(token) = flow.token.take()
+            {
+                given_up.push((token, Some(id)));
+            }
+        }
+        given_up.sort_unstable_by_key(|&(token, _)| token);
+        for (token, id) in given_up {
+            let outcome = if id.is_some() { Outcome::Unknown } else { Outcome::NotSent(NotSent::GivenUp) };
+            self.finish(token, id, outcome);
+        }
+    }
+
+    /// True when a new message of this QoS may go out at once: nothing of its kind waits, and window and buffer have room.
+    fn may_send(&self, qos: QoS) -> bool {
+        if !matches!(self.phase, Phase::Online) || self.unsent() >= OUTPUT_LIMIT {
+            return false;
+        }
+        if qos == QoS::AtMostOnce {
+            return self.state.outbound.queue_qos0.is_empty();
+        }
+        let window = &self.wire.window;
+        self.state.outbound.queue.is_empty()
+            && window.resend.is_empty()
+            && window.quota > 0
+            && self.state.outbound.slots.len() < usize::from(u16::MAX)
+    }
+
+    /// Bytes of this connection that the transport has not taken.
+    pub(super) const fn unsent(&self) -> u64 {
+        self.wire.output.position() - self.wire.opened_at - self.wire.written
+    }
+
+    fn send_first(&mut self, token: Token, publish: Publish) {
+        if publish.qos == QoS::AtMostOnce {
+            self.send(&Outgoing { publish: &publish, id: None, attempt: Attempt::First, alias: Alias::None });
+            let end = self.wire.output.position() - self.wire.opened_at;
+            self.wire.window.unwritten.push_back((end, token));
+            return;
+        }
+        let id = self.state.outbound.free_id().expect("invariant: asked before");
+        let lsn = self.log.record(|| Record::Sent { seq: token.get(), id });
+        self.wire.output.gate(lsn);
+        self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::First, alias: Alias::None });
+        self.wire.window.quota -= 1;
+        let flow = Flow { token: Some(token), order: self.state.outbound.next_order(), epoch: self.state.epoch };
+        self.state.outbound.slots.insert(id, Slot::Publishing { publish, flow });
+    }
+
+    /// Sends what may go out now: first what was in flight before, then what waits.
+    pub(super) fn pump(&mut self) {
+        if !matches!(self.phase, Phase::Online) {
+            return;
+        }
+        while self.wire.window.quota > 0
+            && self.unsent() < OUTPUT_LIMIT
+            && let Some(id) = self.wire.window.resend.pop_front()
+        {
+            self.send_again(id);
+        }
+        for (queue, qos) in [(QueueOf::Others, QoS::AtLeastOnce), (QueueOf::QoS0, QoS::AtMostOnce)] {
+            while self.may_send_waiting(qos)
+                && let Some((token, publish)) = self.state.outbound.dequeue(queue)
+            {
+                // Only this connection's limits count, and they may be smaller than when it was accepted.
+                match self.wire.negotiated.check_publish(&publish) {
+                    Ok(()) => self.send_first(token, publish),
+                    Err(why) => self.finish(token, None, Outcome::NotSent(NotSent::Refused(why))),
+                }
+            }
+        }
+    }
+
+    fn may_send_waiting(&self, qos: QoS) -> bool {
+        let room = self.unsent() < OUTPUT_LIMIT;
+        let window = &self.wire.window;
+        let quota =
+            window.resend.is_empty() && window.quota > 0 && self.state.outbound.slots.len() < usize::from(u16::MAX);
+        room && (qos == QoS::AtMostOnce || quota)
+    }
+
+    /// Sends a PUBLISH of an earlier connection again, with DUP and its old identifier [MQTT-4.4.0-1].
+    fn send_again(&mut self, id: PacketId) {
+        let epoch = self.state.epoch;
+        let Some(Slot::Publishing { publish, flow }) = self.state.outbound.slots.get_mut(&id) else {
+            return; // acknowledged meanwhile
+        };
+        if self.wire.negotiated.check_publish(publish).is_err() {
+            // This server takes less than the last one did [MQTT-3.2.2-15]. Whether it has the message is unknown.
+            let (qos, flow) = (publish.qos, *flow);
+            self.abandon(id, qos, flow);
+            return;
+        }
+        flow.epoch = epoch;
+        // The packet is small beside its payload: a clone shares topic, payload and properties.
+        let publish = publish.clone();
+        self.wire.window.quota -= 1;
+        self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::Again, alias: Alias::None });
+    }
+
+    /// Gives up a message that may not be sent again. At QoS 2 the server may hold its identifier, so that is released.
+    fn abandon(&mut self, id: PacketId, qos: QoS, flow: Flow) {
+        if qos == QoS::ExactlyOnce {
+            let order = self.state.outbound.next_order();
+            let released = Flow { token: None, order, ..flow };
+            self.state.outbound.slots.insert(id, Slot::Releasing { flow: released });
+            let lsn = self.log.record(|| Record::Released { id });
+            self.wire.output.gate(lsn);
+            self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
+        } else {
+            self.state.outbound.slots.remove(&id);
+        }
+        if let Some(token) = flow.token {
+            self.finish(token, Some(id), Outcome::Unknown);
+        }
+    }
+
+    pub(super) fn handle_ack(&mut self, ack: Ack) -> Result<Option<Event>, ProtocolError> {
+        let Ack { kind, id, reason, properties } = ack;
+        let fail = |rule| Err(ProtocolError::new(kind.packet_type(), rule));
+        let slot = self.state.outbound.slots.get(&id);
+        let step = match (kind, slot) {
+            (AckKind::PubRel, _) => {
+                self.handle_pubrel(id);
+                return Ok(None);
+            }
+            (AckKind::PubAck, Some(Slot::Publishing { publish, flow })) if publish.qos == QoS::AtLeastOnce => {
+                Step::End(*flow)
+            }
+            (AckKind::PubRec, Some(Slot::Publishing { publish, flow })) if publish.qos == QoS::ExactlyOnce => {
+                if reason.is_failure() { Step::End(*flow) } else { Step::Release(*flow) }
+            }
+            (AckKind::PubRec, Some(Slot::Releasing { .. })) if !reason.is_failure() => {
+                self.send(&Ack::new(AckKind::PubRel, id));
+                return Ok(None);
+            }
+            (AckKind::PubComp, Some(Slot::Releasing { flow })) => Step::End(*flow),
+            (AckKind::PubAck, None) => return fail(Rule::AckUnknown),
+            (AckKind::PubRec, None) => {
+                if !reason.is_failure() {
+                    self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
+                }
+                return Ok(None);
+            }
+            (AckKind::PubComp, None) => return Ok(None), // the answer to our PUBREL for an unknown identifier
+            (AckKind::PubAck | AckKind::PubRec | AckKind::PubComp, Some(_)) => return fail(Rule::AckMismatch),
+        };
+        match step {
+            Step::Release(flow) => {
+                let lsn = self.log.record(|| Record::Released { id });
+                self.wire.output.gate(lsn);
+                self.send(&Ack::new(AckKind::PubRel, id));
+                let flow = Flow { order: self.state.outbound.next_order(), ..flow };
+                self.state.outbound.slots.insert(id, Slot::Releasing { flow });
+                Ok(None)
+            }
+            Step::End(flow) => {
+                self.state.outbound.slots.remove(&id);
+                if flow.epoch == self.state.epoch {
+                    let window = &mut self.wire.window;
+                    window.quota = window.start.min(window.quota + 1);
+                }
+                // PUBCOMP 0x92: the server took the message with PUBREC and has forgotten the flow since.
+                let refused = reason.is_failure() && kind != AckKind::PubComp;
+                let outcome = if refused {
+                    Outcome::Refused { reason, properties }
+                } else {
+                    Outcome::Acknowledged { reason, properties }
+                };
+                if let Some(token) = flow.token {
+                    self.finish(token, Some(id), outcome);
+                }
+                self.pump();
+                self.check_drained();
+                Ok(self.events.pop_front())
+            }
+        }
+    }
+
+    /// Tells a message's outcome, its last.
+    fn finish(&mut self, token: Token, id: Option<PacketId>, outcome: Outcome) {
+        self.log.record(|| Record::Completed { seq: token.get() });
+        self.events.push_back(Event::Published { token, id, outcome });
+    }
+
+    /// Tells of the QoS 0 messages that the transport has taken by now.
+    pub(super) fn complete_written(&mut self) {
+        let window = &mut self.wire.window;
+        while let Some(&(_, token)) = window.unwritten.front().filter(|&&(end, _)| end <= self.wire.written) {
+            window.unwritten.pop_front();
+            self.events.push_back(Event::Published { token, id: None, outcome: Outcome::success() });
+        }
+    }
+
+    /// QoS 0 messages that were on their way when the connection ended: nobody knows.
+    pub(super) fn lose_unwritten(&mut self) {
+        for (_, token) in core::mem::take(&mut self.wire.window).unwritten {
+            self.events.push_back(Event::Published { token, id: None, outcome: Outcome::Unknown });
+        }
+    }
+
+    /// The server resumes the session: PUBRELs at once in the order of their PUBRECs [MQTT-4.6.0-4], then PUBLISHes in
+    /// the order of their first sending [MQTT-4.6.0-1], as the window allows.
+    pub(super) fn resume(&mut self) {
+        let mut releasing = Vec::new();
+        let mut publishing = Vec::new();
+        for (&id, slot) in &self.state.outbound.slots {
+            match slot {
+                Slot::Publishing { flow, .. } => publishing.push((flow.order, id)),
+                Slot::Releasing { flow } => releasing.push((flow.order, id)),
+                Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {}
+            }
+        }
+        releasing.sort_unstable();
+        publishing.sort_unstable();
+        // The records of what is sent again may still be on their way to the disk.
+        let last = self.log.last();
+        self.wire.output.gate(last);
+        for (_, id) in releasing {
+            self.send(&Ack::new(AckKind::PubRel, id));
+        }
+        self.wire.window.resend = publishing.into_iter().map(|(_, id)| id).collect();
+    }
+
+    /// The server has no session: nothing is in flight any more.
+    pub(super) fn lose_in_flight(&mut self) {
+        let mut lost = self.state.outbound.slots.drain().collect::<Vec<_>>();
+        lost.sort_unstable_by_key(|(_, slot)| match slot {
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => flow.order,
+            Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => u64::MAX,
+        });
+        let mut again = Vec::new();
+        for (id, slot) in lost {
+            match slot {
+                Slot::Publishing { publish, flow: Flow { token: Some(token), .. } } => match self.config.lost_session {
+                    LostSession::Republish => again.push((token, publish)),
+                    LostSession::Report => self.finish(token, Some(id), Outcome::Unknown),
+                },
+                // PUBREC was seen: the server has the message.
+                Slot::Releasing { flow: Flow { token: Some(token), .. } } => {
+                    self.finish(token, Some(id), Outcome::success());
+                }
+                Slot::Publishing { .. } | Slot::Releasing { .. } => {}
+                Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {
+                    unreachable!("invariant: requests are taken out when the connection ends")
+                }
+            }
+        }
+        for (token, publish) in again.into_iter().rev() {
+            self.state.outbound.queued_bytes += weight(&publish);
+            self.state.outbound.queue.push_front((token, publish));
+        }
+    }
+
+    /// Ends the connection when that was asked for and all is done.
+    pub(super) fn check_drained(&mut self) {
+        if self.state.outbound.drain.is_some() && self.is_drained() {
+            let goodbye = self.state.outbound.drain.take();
+            self.close(super::Cause::Requested, goodbye);
+        }
+    }
+}
+
+/// What an acknowledgement does to its flow.
+enum Step {
+    /// The flow goes on with PUBREL.
+    Release(Flow),
+    /// The flow has ended; the identifier is free.
+    End(Flow),
+}
