@@ -49,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
     /// Already in the list of connections to be polled.
     pub(crate) listed: bool,
+    /// Bytes received.
     pub(crate) bytes_in: u64,
     pub(crate) last_heard: Instant,
     pub(crate) keep_alive: Option<KeepAlive>,
@@ -62,8 +63,6 @@ pub(crate) struct Connection {
     pub(crate) unanswered: BTreeSet<PacketId>,
     pub(crate) aliases_in: BTreeMap<u16, Topic>,
     pub(crate) aliases_out: Aliases,
-    /// Failures may be explained anywhere (§3.1.2.11.7).
-    pub(crate) problem_information: bool,
     /// Enhanced authentication, also when it is over.
     pub(crate) exchange: Option<Exchange>,
     /// What faults hold back of what came in.
@@ -135,7 +134,6 @@ impl Connection {
             unanswered: BTreeSet::new(),
             aliases_in: BTreeMap::new(),
             aliases_out: Aliases::default(),
-            problem_information: true,
             exchange: None,
             inbox: VecDeque::new(),
             stalled: None,

@@ -18,6 +18,8 @@ pub(crate) struct Outbox {
     /// In wire order behind `ready`; empty unless a fault put something in.
     held: VecDeque<Piece>,
     later: Vec<Postponed>,
+    /// Bytes ever put into `held`.
+    held_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -47,13 +49,13 @@ impl Outbox {
         if self.held.is_empty() {
             self.ready.put_bytes(&bytes);
         } else {
-            self.held.push_back(Piece { due: None, bytes });
+            self.push(Piece { due: None, bytes });
         }
     }
 
     /// Puts a piece at the end that is handed over by itself; it and all behind it wait until `due`.
     pub(crate) fn hold(&mut self, due: Instant, bytes: Bytes) {
-        self.held.push_back(Piece { due: Some(due), bytes });
+        self.push(Piece { due: Some(due), bytes });
     }
 
     /// Puts `bytes` at the end once `due` has come. `answers` is told then.
@@ -114,6 +116,16 @@ impl Outbox {
     /// Bytes that wait.
     pub(crate) const fn len(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Bytes ever put in, postponed ones once they are due.
+    pub(crate) const fn total(&self) -> u64 {
+        self.ready.position() + self.held_bytes
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.held_bytes += piece.bytes.len() as u64;
+        self.held.push_back(piece);
     }
 }
 

@@ -127,17 +127,15 @@ impl Outbound {
     }
 
     /// The next message to be sent once more, which takes from the quota again.
-    pub(crate) fn next_again(&mut self) -> Option<(PacketId, &Message)> {
-        while let Some(id) = self.again.pop_front() {
+    pub(crate) fn next_again(&mut self) -> Option<(PacketId, Message)> {
+        loop {
+            let id = self.again.pop_front()?;
             // It may have been acknowledged in between.
-            if matches!(self.in_flight.get(&id), Some(Slot { stage: Stage::Sent(_), .. }))
-                && let Some(Slot { quota, stage: Stage::Sent(message), .. }) = self.in_flight.get_mut(&id)
-            {
+            if let Some(Slot { quota, stage: Stage::Sent(message), .. }) = self.in_flight.get_mut(&id) {
                 *quota = Quota::Charged;
-                return Some((id, message));
+                return Some((id, message.clone()));
             }
         }
-        None
     }
 
     /// An identifier that is not in use; `None` when all are.

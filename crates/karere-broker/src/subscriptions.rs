@@ -1,8 +1,9 @@
 //! Who wants which messages: ordinary and shared subscriptions of all sessions.
 
 use karere_proto::{
-    Filter, FilterTree, QoS,
+    Filter, QoS,
     packet::{SubscribeOptions, Subscription},
+    topic::FilterTree,
 };
 
 use crate::session::SessionId;

@@ -4,7 +4,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::{Encode, PacketType, properties_len, put_field, put_properties};
+use super::{Encode, PacketType, properties_len, publish::topic_rule, put_field, put_properties};
 use crate::{
     codec::{Reader, SendBuf},
     error::{ProtocolError, Rule},
@@ -77,7 +77,7 @@ impl Connect {
         let will = if flags.has(Flags::WILL) {
             let properties =
                 if rules.properties { Properties::decode(reader, Carrier::Will)? } else { Properties::new() };
-            let topic = Topic::from_bytes(reader.binary()?).map_err(|_| reader.error(Rule::TopicWildcard))?;
+            let topic = Topic::from_bytes(reader.binary()?).map_err(|why| reader.error(topic_rule(why)))?;
             let payload = reader.binary()?;
             Some(Will { topic, payload, qos: will_qos, retain: flags.has(Flags::WILL_RETAIN), properties })
         } else {

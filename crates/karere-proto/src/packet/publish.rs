@@ -271,7 +271,7 @@ impl PublishPacket {
     }
 }
 
-fn topic_rule(why: InvalidTopic) -> Rule {
+pub(super) fn topic_rule(why: InvalidTopic) -> Rule {
     match why {
         InvalidTopic::Empty => Rule::TopicEmpty,
         InvalidTopic::Wildcard => Rule::TopicWildcard,

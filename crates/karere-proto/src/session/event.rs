@@ -230,6 +230,26 @@ impl fmt::Display for CloseCause {
     }
 }
 
+/// How a session wants its transport closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: there is something left to say or there is not")]
+pub enum CloseRequest {
+    /// Once what was queued last has left.
+    AfterFlush,
+    /// At once: there is nothing to say, or nobody who would hear it.
+    AtOnce,
+}
+
+/// Whether a session has handed out all its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it has or it has not")]
+pub enum Flushed {
+    /// Bytes wait, perhaps for a record to become durable.
+    No,
+    /// None wait.
+    Yes,
+}
+
 /// One packet that passed, for a log; payloads and secrets are not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -59,6 +59,13 @@ pub(super) struct Deliveries {
     aliases: HashMap<u16, Topic>,
 }
 
+impl Deliveries {
+    /// True when every message that came on this connection is answered for good.
+    pub(super) fn is_answered(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+}
+
 /// Answers that leave in order of arrival, whatever the order in which they are given [MQTT-4.6.0-2, MQTT-4.6.0-3].
 #[derive(Debug, Default)]
 struct Answers(VecDeque<Pending>);
@@ -159,6 +166,11 @@ impl Session {
     }
 
     fn flush_answers(&mut self) {
+        self.flush_pending();
+        self.check_drained();
+    }
+
+    fn flush_pending(&mut self) {
         while let Some((id, reason)) = self.wire.deliveries.pubacks.pop_answered() {
             self.wire.deliveries.unanswered.remove(&id);
             self.send(&Ack::with_reason(AckKind::PubAck, id, reason));
@@ -227,10 +239,11 @@ impl Session {
         if held.answer == Answer::Awaited {
             // The server releases what was not acknowledged on this connection: there is nothing left to answer.
             self.wire.deliveries.pubrecs.discard(held.ticket);
-            self.flush_answers();
+            self.flush_pending();
         }
         self.log.record(|| Record::Forgotten { id });
         self.send(&Ack::new(AckKind::PubComp, id));
+        self.check_drained();
     }
 
     /// The topic a PUBLISH names, by name or by alias (§3.3.2.3.4).

@@ -32,7 +32,7 @@ use bytes::{Bytes, BytesMut};
 
 pub use config::{CleanStart, Config, ConfigError, Journal, LostSession, QueueLimits, SessionExpiry};
 pub use error::{CommandError, PublishError, SubscribeError};
-pub use event::{Cause, CloseCause, Delivery, Event, NotSent, Outcome, Trace};
+pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
 pub use journal::{BadRecord, Batch, InFlight, Record, Snapshot};
 pub use negotiated::Negotiated;
 
@@ -110,7 +110,7 @@ enum Phase {
     Offline,
     Connecting { clean_start: CleanFlag },
     Online,
-    Closing { cause: Cause },
+    Closing { cause: Cause, request: CloseRequest },
 }
 
 /// Whether CONNECT asked for a new session.
@@ -249,10 +249,11 @@ impl Session {
     /// # Errors
     ///
     /// [`ConfigError`] when no legal CONNECT can be made of it; nothing is changed.
-    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
-        let mut config = self.config.clone();
-        change(&mut config);
+    pub fn reconfigure(&mut self, config: Config) -> Result<(), ConfigError> {
         config.check()?;
+        if self.state.client_id == self.config.connect.client_id {
+            self.state.client_id = config.connect.client_id.clone();
+        }
         self.config = config;
         if matches!(self.phase, Phase::Offline) {
             self.wire.negotiated = Negotiated::before_connack(&self.config);
@@ -360,6 +361,7 @@ impl Session {
                         }
                         continue;
                     }
+                    Ok(None) if self.wire.input.is_empty() => self.wire.input = BytesMut::new(), // frees its buffer
                     Ok(None) => {}
                     Err(error) => {
                         self.fail(error);
@@ -392,9 +394,17 @@ impl Session {
         self.trace.as_mut()?.pop_front()
     }
 
-    /// True when the transport shall be closed once all bytes have left it.
-    pub const fn wants_close(&self) -> bool {
-        matches!(self.phase, Phase::Closing { .. })
+    /// How the transport shall be closed, when it shall be.
+    pub const fn close_request(&self) -> Option<CloseRequest> {
+        match &self.phase {
+            Phase::Closing { request, .. } => Some(*request),
+            Phase::Offline | Phase::Connecting { .. } | Phase::Online => None,
+        }
+    }
+
+    /// Whether all bytes have been handed out by [`Session::poll_bytes`].
+    pub const fn is_flushed(&self) -> Flushed {
+        if self.wire.output.is_empty() { Flushed::Yes } else { Flushed::No }
     }
 
     /// True when bytes wait that may leave.
@@ -530,6 +540,7 @@ impl Session {
         if !matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {
             return;
         }
+        let request = if goodbye.is_some() { CloseRequest::AfterFlush } else { CloseRequest::AtOnce };
         if let Some(mut goodbye) = goodbye {
             let rules = self.wire.negotiated.rules();
             if size(&goodbye, rules) > self.wire.negotiated.maximum_packet_size as usize {
@@ -540,14 +551,14 @@ impl Session {
         self.timers.stop_all();
         self.state.outbound.drain = None;
         self.wire.input = BytesMut::new(); // nothing that follows is of interest
-        self.phase = Phase::Closing { cause };
+        self.phase = Phase::Closing { cause, request };
     }
 
     /// The connection is gone: what was valid for it goes too.
     fn end(&mut self, transport: CloseCause) {
         let cause = match core::mem::replace(&mut self.phase, Phase::Offline) {
             Phase::Offline => return,
-            Phase::Closing { cause } => cause,
+            Phase::Closing { cause, .. } => cause,
             Phase::Connecting { .. } | Phase::Online => Cause::Transport(transport),
         };
         self.timers.stop(Timer::ConnAck);

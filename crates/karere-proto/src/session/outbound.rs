@@ -34,6 +34,8 @@ pub(super) struct Outbound {
     queued_bytes: usize,
     /// Counts first sendings and PUBRECs: the order in which things are sent again.
     order: u64,
+    /// What was sent last under an identifier.
+    pub(super) last_sent: Option<(Token, PacketId)>,
     /// What to say once all is done.
     pub(super) drain: Option<Disconnect>,
 }
@@ -190,15 +192,21 @@ impl Session {
         self.state.outbound.in_flight()
     }
 
-    /// True when nothing waits, nothing is in flight, and everything written has reached the socket.
+    /// True when nothing waits, nothing is in flight in either direction, and everything written has reached the socket.
     pub fn is_drained(&self) -> bool {
         self.state.outbound.waiting() == 0
             && self.state.outbound.slots.is_empty()
             && self.state.requests.is_empty()
             && self.wire.window.unwritten.is_empty()
+            && self.wire.deliveries.is_answered()
     }
 
-    /// The packet identifier under which a message is in flight now.
+    /// The packet identifier of the last thing sent, when that was `token`: what a caller asks right after a command.
+    pub fn packet_id_of_last(&self, token: Token) -> Option<PacketId> {
+        self.state.outbound.last_sent.filter(|&(sent, _)| sent == token).map(|(_, id)| id)
+    }
+
+    /// The packet identifier under which a message or request is in flight now. Looks at everything in flight.
     pub fn packet_id(&self, token: Token) -> Option<PacketId> {
         let of = |slot: &Slot| match slot {
             Slot::Publishing { flow, .. } | Slot::Releasing { flow } => flow.token,
@@ -263,6 +271,7 @@ impl Session {
         self.wire.window.quota -= 1;
         let flow = Flow { token: Some(token), order: self.state.outbound.next_order(), epoch: self.state.epoch };
         self.state.outbound.slots.insert(id, Slot::Publishing { publish, flow });
+        self.state.outbound.last_sent = Some((token, id));
     }
 
     /// Sends what may go out now: first what was in flight before, then what waits.

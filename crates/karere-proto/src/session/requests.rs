@@ -95,6 +95,7 @@ impl Session {
                 }
             };
             self.state.outbound.slots.insert(id, slot);
+            self.state.outbound.last_sent = Some((token, id));
         }
     }
 

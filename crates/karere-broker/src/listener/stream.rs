@@ -1,0 +1,119 @@
+//! The two kinds of sockets behind one face.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::Shutdown,
+    path::PathBuf,
+};
+
+use mio::{Interest, Registry, Token, event::Source, net};
+
+use super::Address;
+
+/// A socket that connections come in on.
+pub(super) enum Acceptor {
+    Tcp(net::TcpListener),
+    #[cfg(unix)]
+    Unix(net::UnixListener, SocketFile),
+}
+
+/// The file of a Unix socket, removed at the end.
+pub(super) struct SocketFile(PathBuf);
+
+impl Acceptor {
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => net::TcpListener::bind(*address).map(Self::Tcp),
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let stale = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+                if std::os::unix::net::UnixStream::connect(path).is_err_and(|error| stale(&error)) {
+                    std::fs::remove_file(path)?;
+                }
+                Ok(Self::Unix(net::UnixListener::bind(path)?, SocketFile(path.clone())))
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            #[cfg(unix)]
+            Self::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+        }
+    }
+
+    pub(super) fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                // Packets are small and answers wait for them; whole batches are written at once anyway.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            #[cfg(unix)]
+            Self::Unix(listener, _) => listener.register(registry, token, Interest::READABLE),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// One connection's socket.
+pub(super) enum Stream {
+    Tcp(net::TcpStream),
+    #[cfg(unix)]
+    Unix(net::UnixStream),
+}
+
+impl Stream {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => stream.register(registry, token, both),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.register(registry, token, both),
+        }
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    /// Tells the other side that nothing more comes.
+    pub(super) fn finish(&self) {
+        // The other side may be gone already, which is where this leads to.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+}

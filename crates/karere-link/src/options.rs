@@ -1,0 +1,482 @@
+//! What every client is configured with.
+
+use core::{fmt, net::SocketAddr, num::NonZeroU16, time::Duration};
+
+use bytes::Bytes;
+use karere_proto::{
+    InvalidProperty, InvalidString, Properties, PropertyId, Publish, Utf8String, Value, Version,
+    packet::Will,
+    session::{CleanStart, Config, ConfigError, LostSession, QueueLimits, SessionExpiry},
+};
+
+use crate::{
+    backoff::{Jitter, Rng},
+    endpoint::{Endpoint, InvalidUrl, Url},
+    link::{Policy, Reconnect},
+};
+
+/// Who acknowledges received messages of QoS 1 and 2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: the client or the application")]
+pub enum Acknowledge {
+    /// The client, once the application's handlers have returned.
+    #[default]
+    Automatic,
+    /// The application, with the delivery it takes from the message.
+    Manual,
+}
+
+/// What becomes of a client whose first attempt to connect fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it is tried again or it is not")]
+pub enum FirstConnection {
+    /// The loop ends with the error, so that a wrong host name shows at once.
+    #[default]
+    Fail,
+    /// It is tried again like any other.
+    Retry,
+}
+
+/// What a client is configured with: a URL and methods to be chained.
+///
+/// Nothing is checked before the client is made, except the URL; then [`OptionsError`] tells what is wrong.
+#[derive(Clone, Debug)]
+pub struct Options {
+    url: Url,
+    version: Version,
+    client_id: ClientId,
+    user_name: Option<String>,
+    password: Option<Bytes>,
+    keep_alive: Duration,
+    clean_start: CleanStart,
+    session_expiry: SessionExpiry,
+    will: Option<Publish>,
+    properties: Result<Properties, InvalidProperty>,
+    max_in_flight: u16,
+    queue: QueueLimits,
+    lost_session: LostSession,
+    connack_timeout: Duration,
+    ping_timeout: Duration,
+    policy: Policy,
+    first_connection: FirstConnection,
+    acknowledge: Acknowledge,
+    bind: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug)]
+enum ClientId {
+    Random,
+    Given(String),
+    Server,
+}
+
+/// Options taken apart for the parts of a client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Parts {
+    /// For the session.
+    pub session: Config,
+    /// For the link: where the server is.
+    pub endpoint: Endpoint,
+    /// For the link: how it behaves.
+    pub policy: Policy,
+    /// For the driver.
+    pub first_connection: FirstConnection,
+    /// For the driver.
+    pub acknowledge: Acknowledge,
+    /// For the driver: the local address and port to dial from; port 0 is any.
+    pub bind: Option<SocketAddr>,
+}
+
+impl Options {
+    /// Defaults for a server: MQTT 5, a random client identifier, a session that ends with its connection, keep alive
+    /// of 60 seconds, at most 20 messages in flight, unlimited queue, reconnects after 1 to 120 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] says what is wrong with `url` and what would be right.
+    pub fn new(url: &str) -> Result<Self, InvalidUrl> {
+        let mut url = Url::parse(url)?;
+        let (user_name, password) = (url.user_name.take(), url.password.take());
+        Ok(Self {
+            url,
+            version: Version::default(),
+            client_id: ClientId::Random,
+            user_name,
+            password: password.map(Bytes::from),
+            keep_alive: Duration::from_secs(60),
+            clean_start: CleanStart::default(),
+            session_expiry: SessionExpiry::default(),
+            will: None,
+            properties: Ok(Properties::new()),
+            max_in_flight: 20,
+            queue: QueueLimits::UNLIMITED,
+            lost_session: LostSession::default(),
+            connack_timeout: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(30),
+            policy: Policy::default(),
+            first_connection: FirstConnection::default(),
+            acknowledge: Acknowledge::default(),
+            bind: None,
+        })
+    }
+
+    /// Defaults for a host and port.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        let mut options = Self::new("mqtt://localhost").expect("invariant: a legal URL");
+        options.url.endpoint = Endpoint::Tcp { host: host.into(), port };
+        options
+    }
+
+    /// Sets the version of the protocol. Default: 5.0.
+    #[must_use]
+    pub const fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets the client identifier; empty means a random one, which is the default (§3.1.3.1).
+    #[must_use]
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.client_id = if id.is_empty() { ClientId::Random } else { ClientId::Given(id) };
+        self
+    }
+
+    /// Lets the server make up the client identifier; with 5.0 the client learns it and keeps it (§3.1.3.1).
+    #[must_use]
+    pub fn server_assigned_client_id(mut self) -> Self {
+        self.client_id = ClientId::Server;
+        self
+    }
+
+    /// Sets the user name; it travels readable by anyone on the way unless the transport is encrypted (§3.1.3.5).
+    #[must_use]
+    pub fn user_name(mut self, name: impl Into<String>) -> Self {
+        self.user_name = Some(name.into());
+        self
+    }
+
+    /// Sets the password, at most 65,535 bytes; never logged (§3.1.3.6).
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Bytes>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Sets user name and password.
+    #[must_use]
+    pub fn credentials(self, name: impl Into<String>, password: impl Into<Bytes>) -> Self {
+        self.user_name(name).password(password)
+    }
+
+    /// Sets the keep alive: whole seconds up to 65,535; zero turns it off (§3.1.2.10). Default: 60 s.
+    #[must_use]
+    pub const fn keep_alive(mut self, interval: Duration) -> Self {
+        self.keep_alive = interval;
+        self
+    }
+
+    /// Says when to ask for a new session (§3.1.2.4). Default: for the first connection only.
+    #[must_use]
+    pub const fn clean_start(mut self, clean_start: CleanStart) -> Self {
+        self.clean_start = clean_start;
+        self
+    }
+
+    /// Says how long the server keeps the session after the connection (§3.1.2.11.2). Default: it does not.
+    #[must_use]
+    pub const fn session_expiry(mut self, expiry: SessionExpiry) -> Self {
+        self.session_expiry = expiry;
+        self
+    }
+
+    /// Sets the message that the server publishes when this client is lost (§3.1.2.5).
+    #[must_use]
+    pub fn will(mut self, will: Publish) -> Self {
+        self.will = Some(will);
+        self
+    }
+
+    /// Takes the will back.
+    #[must_use]
+    pub fn no_will(mut self) -> Self {
+        self.will = None;
+        self
+    }
+
+    /// Sets the properties of CONNECT (5.0, §3.1.2.11), in place of all set before.
+    #[must_use]
+    pub fn properties(mut self, properties: Properties) -> Self {
+        self.properties = Ok(properties);
+        self
+    }
+
+    /// Sets one property of CONNECT, or adds a User Property (5.0).
+    #[must_use]
+    pub fn property(mut self, id: PropertyId, value: Value<'_>) -> Self {
+        self.properties = self.properties.and_then(|mut properties| properties.set(id, value).map(|()| properties));
+        self
+    }
+
+    /// Limits QoS 1 and 2 messages in flight to the server, 1 to 65,535; its Receive Maximum lowers it. Default: 20.
+    #[must_use]
+    pub const fn max_in_flight(mut self, messages: u16) -> Self {
+        self.max_in_flight = messages;
+        self
+    }
+
+    /// Limits messages that wait; what does not fit is refused when it is published. Default: unlimited.
+    #[must_use]
+    pub const fn queue_limits(mut self, limits: QueueLimits) -> Self {
+        self.queue = limits;
+        self
+    }
+
+    /// Says what becomes of messages in flight when the server has lost the session. Default: published again.
+    #[must_use]
+    pub const fn lost_session(mut self, policy: LostSession) -> Self {
+        self.lost_session = policy;
+        self
+    }
+
+    /// Sets the shortest and the longest wait between two attempts. Default: 1 s and 120 s.
+    #[must_use]
+    pub const fn reconnect_delay(mut self, minimum: Duration, maximum: Duration) -> Self {
+        self.policy.minimum_delay = minimum;
+        self.policy.maximum_delay = maximum;
+        self
+    }
+
+    /// Says whether waits are spread. Default: they are.
+    #[must_use]
+    pub const fn reconnect_jitter(mut self, jitter: Jitter) -> Self {
+        self.policy.jitter = jitter;
+        self
+    }
+
+    /// Says whether a lost connection is made anew. Default: it is.
+    #[must_use]
+    pub const fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.policy.reconnect = reconnect;
+        self
+    }
+
+    /// Sets how long a connection must last for the wait to begin at its minimum again. Default: 10 s.
+    #[must_use]
+    pub const fn stable_after(mut self, time: Duration) -> Self {
+        self.policy.stable_after = time;
+        self
+    }
+
+    /// Sets how long resolving a name may take, and each address to answer. Default: 5 s.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long the server may take to answer CONNECT. Default: 10 s.
+    #[must_use]
+    pub const fn connack_timeout(mut self, timeout: Duration) -> Self {
+        self.connack_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a silent server may leave PINGREQ unanswered; a shorter keep alive counts. Default: 30 s.
+    #[must_use]
+    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.ping_timeout = timeout;
+        self
+    }
+
+    /// Says what becomes of a client whose first attempt fails. Default: its loop ends with the error.
+    #[must_use]
+    pub const fn first_connection(mut self, policy: FirstConnection) -> Self {
+        self.first_connection = policy;
+        self
+    }
+
+    /// Says who acknowledges received messages. Default: the client.
+    #[must_use]
+    pub const fn acknowledge(mut self, who: Acknowledge) -> Self {
+        self.acknowledge = who;
+        self
+    }
+
+    /// Sets the local address and port to dial from; port 0 is any. Default: the operating system chooses.
+    #[must_use]
+    pub const fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// Checks everything and takes the options apart. `rng` makes up the client identifier when none is given.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] names what is wrong and what to do instead.
+    pub fn into_parts(self, rng: &mut Rng) -> Result<Parts, OptionsError> {
+        let string = |what, text: &str| Utf8String::new(text).map_err(|why| OptionsError::String(what, why));
+        if matches!(self.client_id, ClientId::Random) && self.session_expiry != SessionExpiry::AtClose {
+            return Err(OptionsError::RandomIdWithSession);
+        }
+        let client_id = match &self.client_id {
+            ClientId::Random => string("client identifier", &random_id(rng))?,
+            ClientId::Given(id) => string("client identifier", id)?,
+            ClientId::Server => Utf8String::default(),
+        };
+        let seconds = self.keep_alive.as_secs() + u64::from(self.keep_alive.subsec_nanos() > 0);
+        let mut session = Config::new(self.version, client_id);
+        session.connect.keep_alive = u16::try_from(seconds).map_err(|_| OptionsError::KeepAlive(self.keep_alive))?;
+        session.connect.user_name = self.user_name.as_deref().map(|name| string("user name", name)).transpose()?;
+        session.connect.password = self.password;
+        session.connect.will = self.will.map(Will::from);
+        session.connect.properties = self.properties.map_err(OptionsError::Property)?;
+        session.clean_start = self.clean_start;
+        session.session_expiry = self.session_expiry;
+        session.max_in_flight = NonZeroU16::new(self.max_in_flight).ok_or(OptionsError::NothingInFlight)?;
+        session.queue = self.queue;
+        session.lost_session = self.lost_session;
+        session.connack_timeout = self.connack_timeout;
+        session.ping_timeout = self.ping_timeout;
+        session.check().map_err(OptionsError::Config)?;
+        if self.policy.minimum_delay > self.policy.maximum_delay {
+            return Err(OptionsError::Delays(self.policy.minimum_delay, self.policy.maximum_delay));
+        }
+        Ok(Parts {
+            session,
+            endpoint: self.url.endpoint,
+            policy: self.policy,
+            first_connection: self.first_connection,
+            acknowledge: self.acknowledge,
+            bind: self.bind,
+        })
+    }
+}
+
+/// 23 characters of those every server must accept [MQTT-3.1.3-5], and as long as 3.1 allows.
+fn random_id(rng: &mut Rng) -> String {
+    const CHARACTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut id = String::from("karere");
+    for _ in 0..17 {
+        let at = usize::try_from(rng.below(36)).expect("invariant: below 36");
+        id.push(char::from(CHARACTERS[at]));
+    }
+    id
+}
+
+/// Why a client cannot be configured like this. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// No legal CONNECT can be made of it.
+    Config(ConfigError),
+    /// The shortest wait is longer than the longest.
+    Delays(Duration, Duration),
+    /// The keep alive does not fit 65,535 seconds.
+    KeepAlive(Duration),
+    /// At least one message must be allowed in flight.
+    NothingInFlight,
+    /// A property of CONNECT is wrong.
+    Property(InvalidProperty),
+    /// A session that is to be kept needs a client identifier that is known the next time.
+    RandomIdWithSession,
+    /// A text is no string of MQTT.
+    String(&'static str, InvalidString),
+    /// The URL is wrong.
+    Url(InvalidUrl),
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(config) => config.fmt(f),
+            Self::Delays(minimum, maximum) => {
+                write!(f, "the shortest reconnect delay {minimum:?} is longer than the longest {maximum:?}")
+            }
+            Self::KeepAlive(interval) => write!(f, "keep alive of {interval:?}; at most 65535 s fit (§3.1.2.10)"),
+            Self::NothingInFlight => f.write_str("no message may be in flight; allow at least 1"),
+            Self::Property(property) => property.fmt(f),
+            Self::RandomIdWithSession => f.write_str(
+                "a session that is to be kept needs a client identifier; set one, or let the session end with its \
+                 connection",
+            ),
+            Self::String(what, why) => write!(f, "{what} {why}"),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OptionsError {}
+
+impl From<InvalidUrl> for OptionsError {
+    fn from(url: InvalidUrl) -> Self {
+        Self::Url(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options::new("mqtt://h").expect("legal URL")
+    }
+
+    fn parts(options: Options) -> Result<Parts, OptionsError> {
+        options.into_parts(&mut Rng::new(1))
+    }
+
+    #[test]
+    fn an_empty_client_identifier_becomes_a_random_one_that_every_version_takes() {
+        let id = |seed| {
+            let parts = options().client_id("").into_parts(&mut Rng::new(seed)).expect("legal");
+            parts.session.connect.client_id.to_string()
+        };
+        assert_ne!(id(1), id(2));
+        assert_eq!(id(1).len(), 23);
+        for version in Version::ALL {
+            assert!(parts(options().version(version)).is_ok());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_to_do() {
+        for (options, hint) in [
+            (options().session_expiry(SessionExpiry::Never), "set one"),
+            (options().max_in_flight(0), "at least 1"),
+            (options().keep_alive(Duration::from_secs(65_536)), "65535"),
+            (options().reconnect_delay(Duration::from_secs(2), Duration::from_secs(1)), "longer"),
+            (options().client_id("a\0b"), "U+0000"),
+            (options().version(Version::V31).client_id("x".repeat(24)), "1 to 23"),
+            (options().version(Version::V31).server_assigned_client_id(), "1 to 23"),
+            (
+                options().version(Version::V311).server_assigned_client_id().session_expiry(SessionExpiry::Never),
+                "empty client identifier",
+            ),
+            (options().version(Version::V311).password("p"), "needs both"),
+            (options().version(Version::V311).property(PropertyId::ReceiveMaximum, Value::U16(5)), "use 5.0"),
+            (options().property(PropertyId::ReceiveMaximum, Value::U16(0)), "range"),
+            (options().property(PropertyId::ContentType, Value::Str("x")), "may not stand in CONNECT"),
+            (
+                options()
+                    .version(Version::V311)
+                    .client_id("x")
+                    .session_expiry(SessionExpiry::After(Duration::from_secs(5))),
+                "use 5.0",
+            ),
+        ] {
+            let error = parts(options).expect_err(hint).to_string();
+            assert!(error.contains(hint), "{error:?} should say {hint:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_url_are_used_and_hidden() {
+        let options = Options::new("mqtt://user:secret@h").expect("legal URL");
+        let parts = parts(options).expect("legal");
+        assert_eq!(parts.session.connect.password.as_deref(), Some(&b"secret"[..]));
+        assert!(!format!("{parts:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,25 @@
+//! A client's session in conversation with a server that says what it is told, on a clock that only the test moves.
+//!
+//! Each file answers for one part of what a client must do; `kit` is how its tests speak.
+#![cfg(test)]
+
+mod session {
+    #[macro_use]
+    mod kit;
+
+    mod closing;
+    mod crash;
+    mod handshake;
+    mod identifiers;
+    mod inbound;
+    mod journal;
+    mod keep_alive;
+    mod lost_session;
+    mod outbound;
+    mod queue;
+    mod refusals;
+    mod requests;
+    mod resume;
+    mod trace;
+    mod window;
+}

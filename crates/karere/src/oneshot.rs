@@ -1,0 +1,1 @@
+//! One call: publish something, or receive something, and be gone.

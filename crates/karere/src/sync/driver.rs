@@ -1,0 +1,417 @@
+//! The driver: the only part that waits, reads, writes and calls handlers.
+
+mod background;
+mod turn;
+
+use core::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    sync::{atomic::Ordering, mpsc},
+    time::Instant,
+};
+
+pub use background::{Background, Panicked};
+use karere_link::{Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng};
+use karere_proto::session::Cause;
+use mio::{Events, Poll, Token};
+
+use super::{
+    Client, Handler, SocketId,
+    client::{assemble, seed},
+    completion::give_up_all,
+    shared::DriverLife,
+    socket::Socket,
+};
+
+const SOCKET: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// Moves a client's bytes and calls its handler. One for each client.
+#[derive(Debug)]
+pub struct Driver {
+    client: Client,
+    link: Link,
+    options: Options,
+    bind: Option<SocketAddr>,
+    first_connection: FirstConnection,
+    acknowledge: Acknowledge,
+    reconnect: Reconnect,
+    socket: Option<Socket>,
+    /// The socket is still being connected.
+    dialing: Dialing,
+    /// What the socket is known to be ready for; edges are remembered here until an operation would block.
+    ready: Ready,
+    /// Writing has failed; what the server has said before is read first.
+    write_error: Option<io::Error>,
+    /// Whether the handler has been told to watch for writing.
+    write_registered: Registered,
+    resolving: Option<mpsc::Receiver<io::Result<Vec<SocketAddr>>>>,
+    /// Deliveries to acknowledge with the next exchange.
+    done: Vec<karere_proto::session::Delivery>,
+    poll: Option<(Poll, Events)>,
+    last: LastAttempt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialing {
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Registered {
+    No,
+    Yes,
+}
+
+/// How the last attempt went, for those who wait for it.
+#[derive(Debug)]
+enum LastAttempt {
+    None,
+    Connected,
+    Failed(DialError),
+    Ended(Cause),
+}
+
+/// What a socket is ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ready {
+    /// Bytes, or the end, can be read.
+    pub readable: bool,
+    /// Bytes can be written, or connecting is over.
+    pub writable: bool,
+    /// The other side has closed: read until the end.
+    pub closed: bool,
+}
+
+impl Ready {
+    /// For nothing: a turn for the sake of time, or of what was queued.
+    pub const NONE: Self = Self { readable: false, writable: false, closed: false };
+    /// For reading.
+    pub const READABLE: Self = Self { readable: true, ..Self::NONE };
+    /// For writing.
+    pub const WRITABLE: Self = Self { writable: true, ..Self::NONE };
+    /// For reading and writing.
+    pub const BOTH: Self = Self { readable: true, writable: true, closed: false };
+
+    /// Ready for what either is.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            readable: self.readable || other.readable,
+            writable: self.writable || other.writable,
+            closed: self.closed || other.closed,
+        }
+    }
+}
+
+/// What a loop shall watch a socket for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: a socket that is open is always read")]
+pub enum Interest {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+impl Driver {
+    pub(super) fn new(client: Client, link: Link, options: Options, parts: Parts) -> Self {
+        Self {
+            client,
+            link,
+            options,
+            bind: parts.bind,
+            first_connection: parts.first_connection,
+            acknowledge: parts.acknowledge,
+            reconnect: parts.policy.reconnect,
+            socket: None,
+            dialing: Dialing::No,
+            ready: Ready::NONE,
+            write_error: None,
+            write_registered: Registered::No,
+            resolving: None,
+            done: Vec::new(),
+            poll: None,
+            last: LastAttempt::None,
+        }
+    }
+
+    /// A handle of the client.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Starts over: a new client in place of the old one, made of new options or of the same. The old session and all
+    /// that waited in it are dropped and reported as given up; routes and log stay.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] when the options are wrong; nothing is changed then.
+    pub fn reinitialise(&mut self, options: Option<Options>, handler: &mut dyn Handler) -> Result<(), OptionsError> {
+        let options = options.unwrap_or_else(|| self.options.clone());
+        let mut rng = Rng::new(seed());
+        let parts = options.clone().into_parts(&mut rng)?;
+        let (session, link) = assemble(&parts, rng)?;
+        self.drop_socket(handler);
+        let shared = &self.client.shared;
+        let mut core = shared.lock();
+        give_up_all(&mut core);
+        core.session = session;
+        core.commands.clear();
+        core.qos0 = Default::default();
+        drop(core);
+        shared.notify();
+        self.link = link;
+        self.options = options;
+        self.bind = parts.bind;
+        self.first_connection = parts.first_connection;
+        self.acknowledge = parts.acknowledge;
+        self.reconnect = parts.policy.reconnect;
+        self.resolving = None;
+        self.done.clear();
+        self.last = LastAttempt::None;
+        Ok(())
+    }
+
+    /// The socket to watch, while there is one. It changes with every attempt to connect.
+    pub fn fd(&self) -> Option<SocketId> {
+        self.socket.as_ref().map(Socket::fd)
+    }
+
+    /// What to watch the socket for.
+    pub fn interest(&self) -> Interest {
+        let waits = self.dialing == Dialing::Yes
+            || self.link.wants_write()
+            || self.socket.is_some() && self.client.shared.lock().session.wants_write();
+        if waits { Interest::ReadWrite } else { Interest::Read }
+    }
+
+    /// When to call [`Driver::turn`] at the latest, whatever the socket does.
+    pub fn deadline(&self) -> Option<Instant> {
+        let core = self.client.shared.lock();
+        if !core.commands.is_empty() || self.has_more() {
+            return Some(Instant::now());
+        }
+        [core.session.poll_timeout(), self.link.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Waits for the socket, a deadline or work of another thread, at most `timeout`, then takes one step. Paho's
+    /// `loop(timeout)`.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system cannot wait for sockets. A lost connection is not an error here: the handler is told.
+    pub fn wait_and_turn(&mut self, timeout: Option<Duration>, handler: &mut dyn Handler) -> io::Result<()> {
+        let ready = self.wait(timeout)?;
+        self.turn(ready, handler)
+    }
+
+    /// Connects and returns once the server has accepted, calling handlers meanwhile. Makes one attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] when it failed: nothing answered, or the server refused. The client then rests until it is asked
+    /// to connect again.
+    pub fn connect(&mut self, handler: &mut dyn Handler) -> Result<(), ConnectError> {
+        if self.client.is_connected() {
+            return Ok(());
+        }
+        self.last = LastAttempt::None;
+        self.client.connect();
+        loop {
+            self.wait_and_turn(None, handler).map_err(ConnectError::Io)?;
+            match core::mem::replace(&mut self.last, LastAttempt::None) {
+                LastAttempt::None => {}
+                LastAttempt::Connected => return Ok(()),
+                LastAttempt::Failed(error) => {
+                    self.link.stop();
+                    return Err(ConnectError::Dial(error));
+                }
+                LastAttempt::Ended(cause) => {
+                    self.link.stop();
+                    return Err(ConnectError::Ended(cause));
+                }
+            }
+        }
+    }
+
+    /// Connects, reconnects, and calls handlers, until the application disconnects. Paho's `loop_forever`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when the first attempt fails and [`FirstConnection::Retry`] was not chosen, when the connection is
+    /// lost and [`Reconnect::Never`] was, or when the operating system cannot wait for sockets.
+    pub fn run(&mut self, handler: &mut dyn Handler) -> Result<(), RunError> {
+        self.run_until(handler, self.first_connection, Rest::End)
+    }
+
+    fn run_until(&mut self, handler: &mut dyn Handler, mut first: FirstConnection, rest: Rest) -> Result<(), RunError> {
+        self.last = LastAttempt::None;
+        self.client.connect();
+        loop {
+            self.wait_and_turn(None, handler).map_err(RunError::Io)?;
+            if self.client.shared.stop.swap(false, Ordering::SeqCst) {
+                return Ok(());
+            }
+            match core::mem::replace(&mut self.last, LastAttempt::None) {
+                LastAttempt::Failed(error) if first == FirstConnection::Fail => {
+                    self.link.stop();
+                    return Err(RunError::FirstConnection(error));
+                }
+                LastAttempt::Ended(cause)
+                    if rest == Rest::End && self.reconnect == Reconnect::Never && cause != Cause::Requested =>
+                {
+                    return Err(RunError::Lost(cause));
+                }
+                LastAttempt::Connected => first = FirstConnection::Retry,
+                LastAttempt::Failed(_) | LastAttempt::Ended(_) | LastAttempt::None => {}
+            }
+            if rest == Rest::End && self.is_at_rest() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True when nothing is connected, attempted or asked for: only a new request will make the driver act.
+    fn is_at_rest(&self) -> bool {
+        self.link.is_idle() && {
+            let core = self.client.shared.lock();
+            core.session.is_offline() && core.commands.is_empty()
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Ready> {
+        if self.poll.is_none() {
+            let poll = Poll::new()?;
+            self.client.shared.wake.set_poll(mio::Waker::new(poll.registry(), WAKE)?);
+            if let Some(socket) = &mut self.socket {
+                socket.register(poll.registry(), SOCKET)?;
+            }
+            self.poll = Some((poll, Events::with_capacity(8)));
+        }
+        // Sleep is announced before the last look for work: see `Wake::park`.
+        self.client.shared.wake.park();
+        let deadline = if self.has_work() { Some(Instant::now()) } else { self.deadline() };
+        let until_deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = match (until_deadline, timeout) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let Some((poll, events)) = &mut self.poll else {
+            return Ok(Ready::NONE);
+        };
+        let outcome = poll.poll(events, wait);
+        self.client.shared.wake.unpark();
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Ready::NONE),
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        let mut ready = Ready::NONE;
+        for event in events.iter().filter(|event| event.token() == SOCKET) {
+            ready = ready.and(Ready {
+                readable: event.is_readable() || event.is_error(),
+                writable: event.is_writable() || event.is_error(),
+                closed: event.is_read_closed() || event.is_error(),
+            });
+        }
+        Ok(ready)
+    }
+
+    /// Work that needs no readiness: bytes for a writable socket, commands, results.
+    fn has_work(&self) -> bool {
+        if self.has_more() {
+            return true;
+        }
+        let core = self.client.shared.lock();
+        !core.commands.is_empty() || self.socket.is_some() && core.session.wants_write() && self.ready.writable
+    }
+
+    /// A turn ended early, or a result waits.
+    fn has_more(&self) -> bool {
+        !self.done.is_empty() || self.socket.is_some() && self.dialing == Dialing::No && self.ready.readable
+    }
+}
+
+/// What a loop does when there is nothing to keep alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It returns.
+    End,
+    /// It waits for the application.
+    Wait,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let shared = &self.client.shared;
+        shared.lock().driver = DriverLife::Gone;
+        shared.notify();
+    }
+}
+
+/// Why a client did not get connected.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nothing could be reached at the address.
+    Dial(DialError),
+    /// The server refused, or the connection ended before it answered.
+    Ended(Cause),
+    /// The operating system cannot wait for sockets.
+    Io(io::Error),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(error) => error.fmt(f),
+            Self::Ended(cause) => cause.fmt(f),
+            Self::Io(error) => write!(f, "cannot wait for sockets: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Dial(error) => Some(error),
+            Self::Ended(cause) => Some(cause),
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+/// Why a loop ended without the application having disconnected.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The first attempt failed.
+    FirstConnection(DialError),
+    /// The operating system cannot wait for sockets.
+    Io(io::Error),
+    /// The connection was lost or refused, and the options say not to make it anew.
+    Lost(Cause),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstConnection(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "cannot wait for sockets: {error}"),
+            Self::Lost(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::FirstConnection(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Lost(cause) => Some(cause),
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! One step of a driver: commands, dialing, reading, handlers, writing, closing.
+
+use core::cell::Cell;
+use std::{
+    io::{self, IoSlice},
+    net::ToSocketAddrs,
+    sync::{Arc, PoisonError, mpsc},
+    thread,
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use karere_link::{Close, Dial, Event as LinkEvent, Next};
+use karere_proto::session::{Cause, CloseCause, Event, Trace};
+
+use super::{
+    super::{
+        Handler, Message, Published, Subscribed, Unsubscribed,
+        completion::{Handling, complete_publish},
+        shared::Command,
+        socket::Socket,
+    },
+    Acknowledge, Dialing, Driver, LastAttempt, Ready, Registered, SOCKET,
+};
+use crate::{log::Level, router::Route};
+
+/// Read at once, at most.
+const READ: usize = 64 * 1024;
+/// A remainder of the read buffer below this is given up for a fresh one.
+const READ_LEAST: usize = 8 * 1024;
+/// Events fetched under one lock.
+const EVENTS: usize = 64;
+/// Slices of one write.
+const SLICES: usize = 64;
+/// Rounds of reading and writing in one turn, so that other work of the thread gets its share.
+const ROUNDS: usize = 32;
+
+/// Buffers of the loop, not of the client: one set for each thread, so that an idle client holds none.
+#[derive(Default)]
+struct Scratch {
+    read: BytesMut,
+    events: Vec<Event>,
+    routes: Vec<Route>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+impl Driver {
+    /// Takes one step with what the socket is ready for; never waits.
+    ///
+    /// Call it when the socket is ready for what [`Driver::interest`] says, when [`Driver::deadline`] has come, and when
+    /// the hook of [`super::super::Client::wake_with`] was called.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be watched. A lost connection is not an error here: the handler is told.
+    pub fn turn(&mut self, ready: Ready, handler: &mut dyn Handler) -> io::Result<()> {
+        // A handler may turn another driver of this thread: that one makes buffers of its own.
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let outcome = self.step(ready, handler, &mut scratch);
+        SCRATCH.set(Some(scratch));
+        self.client.shared.wake.park();
+        outcome
+    }
+
+    fn step(&mut self, ready: Ready, handler: &mut dyn Handler, scratch: &mut Scratch) -> io::Result<()> {
+        self.client.shared.wake.unpark();
+        if self.socket.is_some() {
+            self.ready = self.ready.and(ready);
+            self.ready.readable |= ready.closed;
+        }
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            self.obey(now, handler);
+            self.link.handle_timeout(now);
+            self.dial(now, handler)?;
+            self.finish_dialing(now, handler);
+            let received = self.read(now, handler, scratch);
+            let told = self.exchange(now, handler, scratch);
+            let sent = self.write(now, handler);
+            self.close(now, handler, scratch);
+            self.tell_link_events(handler);
+            if !(received || told || sent) && !self.has_commands() {
+                break;
+            }
+        }
+        self.tell_write_interest(handler);
+        Ok(())
+    }
+
+    fn has_commands(&self) -> bool {
+        !self.client.shared.lock().commands.is_empty()
+    }
+
+    /// Does what clients have asked for.
+    fn obey(&mut self, now: Instant, handler: &mut dyn Handler) {
+        let commands = core::mem::take(&mut self.client.shared.lock().commands);
+        for command in commands {
+            match command {
+                Command::Connect => self.link.connect(now),
+                Command::Reconnect => {
+                    self.abandon(now, handler);
+                    self.link.stop();
+                    self.link.connect(now);
+                }
+                Command::Stop => {
+                    let offline = self.client.shared.lock().session.is_offline();
+                    if offline {
+                        self.drop_socket(handler);
+                    }
+                    self.link.stop();
+                }
+                Command::Policy(policy) => {
+                    self.reconnect = policy.reconnect;
+                    self.link.set_policy(*policy);
+                }
+                Command::Endpoint(endpoint) => self.link.set_endpoint(endpoint),
+            }
+        }
+    }
+
+    fn dial(&mut self, now: Instant, handler: &mut dyn Handler) -> io::Result<()> {
+        if let Some(results) = &self.resolving {
+            match results.try_recv() {
+                Ok(outcome) => {
+                    self.resolving = None;
+                    self.link.handle_resolved(now, outcome);
+                }
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    self.resolving = None;
+                    self.link.handle_resolved(now, Err(io::Error::other("the resolver's thread died")));
+                }
+                Err(mpsc::TryRecvError::Empty) => {}
+            }
+        }
+        self.tell_link_events(handler);
+        while let Some(dial) = self.link.poll_dial() {
+            match dial {
+                Dial::Resolve { host, port } => self.resolve(now, host, port),
+                Dial::Connect(address) => {
+                    self.drop_socket(handler);
+                    let connecting = Socket::connect(&address, self.bind).and_then(|mut socket| {
+                        if let Some((poll, _)) = &self.poll {
+                            socket.register(poll.registry(), SOCKET)?;
+                        }
+                        Ok(socket)
+                    });
+                    match connecting {
+                        Ok(socket) => {
+                            self.dialing = Dialing::Yes;
+                            self.ready = Ready::NONE;
+                            let fd = socket.fd();
+                            self.socket = Some(socket);
+                            self.client.shared.lock().peer = Some(address);
+                            let handling = Handling::of(&self.client.shared);
+                            handler.on_socket_open(&self.client, fd);
+                            drop(handling);
+                        }
+                        Err(error) => self.link.handle_dialed(now, Err(error)),
+                    }
+                }
+                other => return Err(io::Error::other(format!("cannot {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the operating system on a thread of its own: it may take many seconds and cannot be interrupted.
+    fn resolve(&mut self, now: Instant, host: String, port: u16) {
+        let (results, receiver) = mpsc::channel();
+        let shared = Arc::clone(&self.client.shared);
+        let asked = thread::Builder::new().name("karere resolver".to_owned()).spawn(move || {
+            let outcome = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            // Nobody listens any more when the attempt was given up.
+            let _ = results.send(outcome);
+            shared.wake.wake_always();
+        });
+        match asked {
+            Ok(_) => self.resolving = Some(receiver),
+            Err(error) => self.link.handle_resolved(now, Err(error)),
+        }
+    }
+
+    fn finish_dialing(&mut self, now: Instant, handler: &mut dyn Handler) {
+        if self.dialing == Dialing::No {
+            return;
+        }
+        if !self.link.wants_socket() {
+            self.drop_socket(handler); // the attempt took too long
+            return;
+        }
+        // Local sockets are connected at once; edges for others are remembered until the connection is there.
+        let Some(outcome) = self.socket.as_ref().and_then(Socket::connected) else {
+            return;
+        };
+        self.dialing = Dialing::No;
+        self.ready = Ready::BOTH;
+        if outcome.is_err() {
+            self.drop_socket(handler);
+        }
+        self.link.handle_dialed(now, outcome);
+    }
+
+    /// Reads once; true when there was something.
+    fn read(&mut self, now: Instant, handler: &mut dyn Handler, scratch: &mut Scratch) -> bool {
+        if self.dialing == Dialing::Yes || !self.ready.readable {
+            return false;
+        }
+        let Some(socket) = &mut self.socket else {
+            return false;
+        };
+        if scratch.read.len() < READ_LEAST {
+            scratch.read = BytesMut::zeroed(READ);
+        }
+        match socket.read(&mut scratch.read) {
+            Ok(0) => {
+                self.ready.readable = false;
+                let cause = self.write_error.take().map_or(CloseCause::Closed, |error| failed(&error));
+                self.lost(now, cause, handler, scratch);
+                true
+            }
+            Ok(received) => {
+                // A short read has emptied the socket, unless its end is still to be seen.
+                self.ready.readable = received == scratch.read.len() || self.ready.closed;
+                let mut bytes = scratch.read.split_to(received);
+                if let Err(error) = self.link.handle_received(now, &mut bytes) {
+                    self.failed(now, error.to_string(), handler, scratch);
+                }
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.readable = false;
+                if let Some(error) = self.write_error.take() {
+                    self.lost(now, failed(&error), handler, scratch);
+                }
+                false
+            }
+            Err(error) => {
+                self.lost(now, failed(&error), handler, scratch);
+                true
+            }
+        }
+    }
+
+    /// Exchanges bytes with the session and tells what happened; true when something did.
+    fn exchange(&mut self, now: Instant, handler: &mut dyn Handler, scratch: &mut Scratch) -> bool {
+        let mut told = false;
+        loop {
+            let shared = &self.client.shared;
+            let wants_packets = shared.log.wants_packets();
+            let mut traces = Vec::new();
+            {
+                let mut core = shared.lock();
+                let core = &mut *core;
+                for delivery in self.done.drain(..) {
+                    core.session.acknowledge(delivery);
+                }
+                if wants_packets {
+                    core.session.trace_on();
+                } else {
+                    core.session.trace_off();
+                }
+                self.link.exchange(now, &mut core.session);
+                core.session.handle_timeout(now);
+                while scratch.events.len() < EVENTS
+                    && let Some(event) = core.session.poll_event(now)
+                {
+                    match &event {
+                        Event::Published { token, id, outcome } => complete_publish(core, *token, *id, outcome),
+                        Event::Subscribed { token, id, ack } => {
+                            if let Some(flow) = core.subscribing.remove(token) {
+                                flow.complete(*id, ack.clone());
+                            }
+                        }
+                        Event::Unsubscribed { token, id, ack } => {
+                            if let Some(flow) = core.unsubscribing.remove(token) {
+                                flow.complete(*id, ack.clone());
+                            }
+                        }
+                        _ => {}
+                    }
+                    scratch.events.push(event);
+                }
+                self.link.exchange(now, &mut core.session);
+                while let Some(trace) = core.session.poll_trace() {
+                    traces.push(trace);
+                }
+            }
+            shared.notify();
+            for trace in &traces {
+                log_trace(&shared.log, trace);
+            }
+            if scratch.events.is_empty() {
+                return told;
+            }
+            told = true;
+            // The buffer is taken out: should a handler panic, its events are dropped with it.
+            let mut events = core::mem::take(&mut scratch.events);
+            for event in events.drain(..) {
+                self.tell(event, handler, &mut scratch.routes);
+            }
+            scratch.events = events;
+        }
+    }
+
+    fn tell(&mut self, event: Event, handler: &mut dyn Handler, routes: &mut Vec<Route>) {
+        let client = &self.client;
+        let log = &client.shared.log;
+        let _handling = Handling::of(&client.shared);
+        match event {
+            Event::Message { publish, delivery, attempt } => {
+                let message = Message::new(publish, attempt, delivery);
+                client.shared.router.matching(message.topic.as_str(), routes);
+                if routes.is_empty() {
+                    handler.on_message(client, &message);
+                }
+                for route in routes.drain(..) {
+                    let mut route = route.lock().unwrap_or_else(PoisonError::into_inner);
+                    (*route)(client, &message);
+                }
+                if self.acknowledge == Acknowledge::Automatic
+                    && let Some(delivery) = message.take_delivery()
+                {
+                    self.done.push(delivery);
+                }
+            }
+            Event::Published { token, id, outcome } => {
+                handler.on_published(client, &Published { token, id, outcome });
+            }
+            Event::Subscribed { token, id, ack } => handler.on_subscribed(client, &Subscribed { token, id, ack }),
+            Event::Unsubscribed { token, id, ack } => {
+                handler.on_unsubscribed(client, &Unsubscribed { token, id, ack });
+            }
+            Event::Connected(ack) => {
+                log.line(Level::Info, format_args!("connected to {}", self.link.endpoint()));
+                self.last = LastAttempt::Connected;
+                handler.on_connected(client, &ack);
+            }
+            Event::Disconnected(cause) => {
+                let level = if cause == Cause::Requested { Level::Info } else { Level::Warning };
+                log.line(level, format_args!("disconnected from {}: {cause}", self.link.endpoint()));
+                self.last = LastAttempt::Ended(cause.clone());
+                handler.on_disconnected(client, &cause);
+            }
+            Event::Auth(auth) => handler.on_auth(client, &auth),
+            other => log.line(Level::Error, format_args!("an event was not told: {other:?}")),
+        }
+    }
+
+    /// Writes what may leave; true when something did.
+    fn write(&mut self, now: Instant, handler: &mut dyn Handler) -> bool {
+        if self.dialing == Dialing::Yes {
+            return false;
+        }
+        let mut sent = false;
+        while self.ready.writable
+            && self.write_error.is_none()
+            && let Some(socket) = &mut self.socket
+        {
+            let mut slices = core::array::from_fn::<_, SLICES, _>(|_| IoSlice::new(&[]));
+            let written = match self.link.poll_transmit(now, &mut slices) {
+                Ok(0) => break,
+                Ok(filled) => socket.write_vectored(&slices[..filled]),
+                Err(error) => {
+                    self.failed(now, error.to_string(), handler, &mut Scratch::default());
+                    return true;
+                }
+            };
+            match written {
+                Ok(count) => {
+                    self.link.handle_sent(count);
+                    sent = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // The server may have said why before it closed: read that first.
+                    self.write_error = Some(error);
+                    self.ready.readable = true;
+                    sent = true;
+                }
+            }
+        }
+        sent
+    }
+
+    fn close(&mut self, now: Instant, handler: &mut dyn Handler, scratch: &mut Scratch) {
+        match self.link.poll_close(now) {
+            None => {}
+            Some(Close::ShutWrite) => {
+                // It fails only when the server is gone already, and then reading tells.
+                if let Some(socket) = &self.socket {
+                    let _ = socket.shut_write();
+                    self.ready.readable = true;
+                }
+            }
+            Some(Close::Drop) => self.lost(now, CloseCause::Abandoned, handler, scratch),
+        }
+    }
+
+    /// The connection has ended: the session is told, the handler is told, the socket is closed, the link waits.
+    fn lost(&mut self, now: Instant, cause: CloseCause, handler: &mut dyn Handler, scratch: &mut Scratch) {
+        {
+            // What was received last still stands before the end.
+            let mut core = self.client.shared.lock();
+            self.link.exchange(now, &mut core.session);
+            core.session.handle_closed(cause);
+        }
+        self.last = LastAttempt::None;
+        self.exchange(now, handler, scratch);
+        self.drop_socket(handler);
+        let next = match &self.last {
+            LastAttempt::Ended(Cause::Requested) => Next::Stop,
+            _ => Next::Again,
+        };
+        self.link.handle_lost(now, next);
+        self.tell_link_events(handler);
+    }
+
+    /// A layer cannot go on.
+    fn failed(&mut self, now: Instant, why: String, handler: &mut dyn Handler, scratch: &mut Scratch) {
+        if self.link.is_handshaking() {
+            self.drop_socket(handler);
+            self.link.handle_failed(now, why);
+        } else {
+            self.lost(now, CloseCause::Failed(why), handler, scratch);
+        }
+    }
+
+    /// Drops the connection because the application wants another one.
+    fn abandon(&mut self, now: Instant, handler: &mut dyn Handler) {
+        let online = !self.client.shared.lock().session.is_offline();
+        if online {
+            self.lost(now, CloseCause::Abandoned, handler, &mut Scratch::default());
+        } else {
+            self.drop_socket(handler);
+        }
+    }
+
+    pub(super) fn drop_socket(&mut self, handler: &mut dyn Handler) {
+        self.dialing = Dialing::No;
+        self.ready = Ready::NONE;
+        self.write_error = None;
+        if let Some(socket) = self.socket.take() {
+            let _handling = Handling::of(&self.client.shared);
+            let client = &self.client;
+            if core::mem::replace(&mut self.write_registered, Registered::No) == Registered::Yes {
+                handler.on_socket_unregister_write(client, socket.fd());
+            }
+            handler.on_socket_close(client, socket.fd());
+            client.shared.lock().peer = None;
+        }
+    }
+
+    fn tell_write_interest(&mut self, handler: &mut dyn Handler) {
+        let Some(fd) = self.fd() else {
+            return;
+        };
+        let wanted = match self.interest() {
+            super::Interest::ReadWrite => Registered::Yes,
+            super::Interest::Read => Registered::No,
+        };
+        if wanted != self.write_registered {
+            self.write_registered = wanted;
+            let _handling = Handling::of(&self.client.shared);
+            match wanted {
+                Registered::Yes => handler.on_socket_register_write(&self.client, fd),
+                Registered::No => handler.on_socket_unregister_write(&self.client, fd),
+            }
+        }
+    }
+
+    fn tell_link_events(&mut self, handler: &mut dyn Handler) {
+        while let Some(event) = self.link.poll_event() {
+            let client = &self.client;
+            let log = &client.shared.log;
+            let _handling = Handling::of(&client.shared);
+            match event {
+                LinkEvent::Attempting(endpoint) => {
+                    log.line(Level::Debug, format_args!("connecting to {endpoint}"));
+                    handler.on_pre_connect(client);
+                }
+                LinkEvent::Failed(error) => {
+                    log.line(Level::Warning, format_args!("{error}"));
+                    handler.on_connect_failed(client, &error);
+                    self.last = LastAttempt::Failed(error);
+                }
+                LinkEvent::Waiting(delay) => {
+                    log.line(Level::Debug, format_args!("next attempt in {delay:.1?}"));
+                }
+                other => log.line(Level::Error, format_args!("an event was not told: {other:?}")),
+            }
+        }
+    }
+}
+
+fn failed(error: &io::Error) -> CloseCause {
+    CloseCause::Failed(error.to_string())
+}
+
+fn log_trace(log: &crate::log::Log, trace: &Trace) {
+    log.line(Level::Debug, format_args!("{trace}"));
+}
