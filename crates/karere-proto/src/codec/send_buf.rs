@@ -137,12 +137,7 @@ impl SendBuf {
             sent -= first.len();
             self.chunks.pop_front();
         }
-        if self.tail_sent == self.tail.len() {
-            self.reset_tail();
-        } else if self.tail_sent > COMPACT && self.tail_sent > self.tail.len() / 2 {
-            self.tail.drain(..self.tail_sent);
-            self.tail_sent = 0;
-        }
+        self.compact_tail();
     }
 
     /// Moves all that may leave to the end of `out`; usually by swapping the two buffers' insides.
@@ -176,9 +171,7 @@ impl SendBuf {
             }
         }
         self.start += moved as u64;
-        if self.tail_sent == self.tail.len() {
-            self.reset_tail();
-        }
+        self.compact_tail();
     }
 
     /// Drops everything, gates included; [`SendBuf::position`] goes on from here.
@@ -230,6 +223,16 @@ impl SendBuf {
         }
     }
 
+    /// Gives back the room of what has left the arena.
+    fn compact_tail(&mut self) {
+        if self.tail_sent == self.tail.len() {
+            self.reset_tail();
+        } else if self.tail_sent > COMPACT && self.tail_sent > self.tail.len() / 2 {
+            self.tail.drain(..self.tail_sent);
+            self.tail_sent = 0;
+        }
+    }
+
     fn reset_tail(&mut self) {
         self.tail_sent = 0;
         if self.tail.capacity() > KEEP {
@@ -253,6 +256,8 @@ impl core::fmt::Debug for SendBuf {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
     use super::*;
 
     fn lsn(number: u64) -> Lsn {
@@ -342,6 +347,163 @@ mod tests {
                 buf.advance(lent.len());
             }
             assert!(got == expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_dry_does_not_grow_when_it_is_taken() {
+        let mut buf = SendBuf::new();
+        let mut out = SendBuf::new();
+        for number in 1..10_000 {
+            buf.gate(lsn(number));
+            buf.put_slice(&[7; 100]);
+            buf.open_gates(lsn(number - 1));
+            buf.take_open(&mut out);
+            out.advance(out.len());
+        }
+        assert_eq!(buf.len(), 100);
+        assert!(buf.tail.capacity() < 4 * COMPACT, "{} bytes for 100", buf.tail.capacity());
+    }
+
+    // --- Against a model ---------------------------------------------------------------------------------------------
+
+    /// What a buffer must do, done with one byte after the other.
+    #[derive(Default)]
+    struct Model {
+        waiting: VecDeque<u8>,
+        start: u64,
+        gates: Vec<(u64, Lsn)>,
+        durable: Lsn,
+    }
+
+    impl Model {
+        fn put(&mut self, bytes: &[u8]) {
+            self.waiting.extend(bytes);
+        }
+
+        fn end(&self) -> u64 {
+            self.start + self.waiting.len() as u64
+        }
+
+        fn gate(&mut self, lsn: Lsn) {
+            self.gates.push((self.end(), lsn));
+        }
+
+        fn open_len(&self) -> usize {
+            let closed = self.gates.iter().filter(|(_, lsn)| *lsn > self.durable).map(|&(at, _)| at);
+            (closed.min().unwrap_or_else(|| self.end()) - self.start) as usize
+        }
+
+        fn take(&mut self, len: usize) -> Vec<u8> {
+            self.start += len as u64;
+            self.waiting.drain(..len).collect()
+        }
+
+        fn clear(&mut self) {
+            self.start = self.end();
+            self.waiting.clear();
+            self.gates.clear();
+        }
+
+        fn check(&self, buf: &SendBuf, slots: usize) {
+            let open = self.waiting.iter().copied().take(self.open_len()).collect::<Vec<_>>();
+            assert_eq!((buf.len(), buf.open_len(), buf.position()), (self.waiting.len(), open.len(), self.end()));
+            assert_eq!(buf.is_empty(), self.waiting.is_empty());
+            assert!(buf.to_vec() == open, "to_vec");
+            let mut slices = vec![IoSlice::new(&[]); slots];
+            let filled = buf.slices(&mut slices);
+            let lent = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>();
+            assert!(open.starts_with(&lent), "slices");
+            assert!(slices[..filled].iter().all(|slice| !slice.is_empty()), "an empty slice");
+            assert!(filled == slots || lent.len() == open.len(), "{filled} of {slots} slices for {} bytes", lent.len());
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        PutSlice(usize),
+        PutBytes(usize),
+        Gate,
+        /// Makes some of the records so far durable.
+        OpenGates(Index),
+        /// The session's bytes leave without a second buffer.
+        Advance(Index),
+        /// To the driver's buffer.
+        TakeOpen,
+        AdvanceOut(Index),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..200usize).prop_map(Step::PutSlice),
+            1 => (0..40_000usize).prop_map(Step::PutSlice),
+            4 => prop_oneof![0..BY_REFERENCE, BY_REFERENCE..BY_REFERENCE + 3, BY_REFERENCE..20_000]
+                .prop_map(Step::PutBytes),
+            3 => Just(Step::Gate),
+            3 => any::<Index>().prop_map(Step::OpenGates),
+            3 => any::<Index>().prop_map(Step::Advance),
+            3 => Just(Step::TakeOpen),
+            3 => any::<Index>().prop_map(Step::AdvanceOut),
+            1 => Just(Step::Clear),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500.max(ProptestConfig::default().cases), ..<_>::default() })]
+
+        #[test]
+        fn does_what_the_model_does(steps in vec(step(), 1..60), slots in 1..6usize) {
+            let (mut buf, mut out) = (SendBuf::new(), SendBuf::new());
+            let (mut model, mut model_out) = (Model::default(), Model::default());
+            let mut last = Lsn::ZERO;
+            // Every byte differs from its neighbours and from those a few thousand further on.
+            let mut bytes = (0..u64::MAX).map(|number| (number % 251) as u8);
+            for step in steps {
+                match step {
+                    Step::PutSlice(len) => {
+                        let bytes = bytes.by_ref().take(len).collect::<Vec<_>>();
+                        buf.put_slice(&bytes);
+                        model.put(&bytes);
+                    }
+                    Step::PutBytes(len) => {
+                        let bytes = bytes.by_ref().take(len).collect::<Bytes>();
+                        buf.put_bytes(&bytes);
+                        model.put(&bytes);
+                    }
+                    Step::Gate => {
+                        last = last.next();
+                        buf.gate(last);
+                        model.gate(last);
+                    }
+                    Step::OpenGates(index) => {
+                        let durable = Lsn(index.index(last.get() as usize + 1) as u64);
+                        buf.open_gates(durable);
+                        model.durable = model.durable.max(durable);
+                    }
+                    Step::Advance(index) => {
+                        let sent = index.index(model.open_len() + 1);
+                        buf.advance(sent);
+                        model.take(sent);
+                    }
+                    Step::TakeOpen => {
+                        buf.take_open(&mut out);
+                        let taken = model.take(model.open_len());
+                        model_out.put(&taken);
+                    }
+                    Step::AdvanceOut(index) => {
+                        let sent = index.index(model_out.open_len() + 1);
+                        out.advance(sent);
+                        model_out.take(sent);
+                    }
+                    Step::Clear => {
+                        buf.clear();
+                        model.clear();
+                    }
+                }
+                model.check(&buf, slots);
+                model_out.check(&out, slots);
+            }
         }
     }
 }

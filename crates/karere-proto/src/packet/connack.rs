@@ -1,12 +1,12 @@
 //! CONNACK (§3.2).
 
-use super::{Context, Encode, PacketType, properties_len, put_properties};
+use super::{Context, Encode, PacketType, Side, properties_len, put_properties};
 use crate::{
     codec::{Reader, SendBuf},
     error::{ProtocolError, Rule},
     properties::Properties,
     reason::ReasonCode,
-    version::WireRules,
+    version::{RETURN_CODES, WireRules},
 };
 
 /// The server's answer to CONNECT (§3.2).
@@ -34,39 +34,29 @@ impl ConnAck {
             return Err(reader.error(Rule::ConnAckFlags));
         }
         let session_present = rules.session_present && flags == 1;
-        let ended = reader.remaining() == 1;
-        let old = return_code(rules, ended);
-        if old.is_empty() {
+        // Two bytes are the form of 3.1 and 3.1.1, in which a server that does not know 5.0 refuses it.
+        if rules.connect_return_codes.is_empty() && reader.remaining() > 1 {
             let reason = context.reason(reader)?;
-            if ended && reason.is_failure() {
-                // Refused without Property Length: broken, but what it says is the better news.
-                return Ok(Self { session_present: false, ..Self::new(reason) });
-            }
             let properties = context.properties(reader)?;
             return Ok(Self { session_present, reason, properties });
         }
-        let byte = reader.u8()?;
-        let reason = match old.get(usize::from(byte)).copied() {
-            Some(ReasonCode::Success) if rules.connect_return_codes.is_empty() => {
-                return Err(reader.error(Rule::Truncated)); // Property Length is never left out in 5.0
-            }
-            Some(reason) => reason,
-            None => {
-                ReasonCode::from_byte(byte).filter(|code| code.is_failure()).unwrap_or(ReasonCode::UnspecifiedError)
-            }
-        };
-        Ok(Self { session_present, reason, properties: Properties::new() })
+        let reason = meaning(reader.u8()?);
+        if rules.connect_return_codes.is_empty() && reason == ReasonCode::Success {
+            return Err(reader.error(Rule::Truncated)); // Property Length is never left out in 5.0
+        }
+        Ok(Self { session_present, ..Self::new(reason) })
     }
 }
 
-/// The return codes to read by: the version's own, or those of 3.1.1 for the two-byte answer of a server that does not
-/// know 5.0 (§3.2.2.3 of 3.1.1).
-const fn return_code(rules: &WireRules, ended: bool) -> &'static [ReasonCode] {
-    if ended && rules.connect_return_codes.is_empty() {
-        crate::version::RETURN_CODES
-    } else {
-        rules.connect_return_codes
-    }
+/// What the return code of a two-byte CONNACK says (v3: §3.2.2.3).
+///
+/// A reason code of 5.0 is taken at its word, and anything else that is reserved is a refusal without a reason.
+fn meaning(return_code: u8) -> ReasonCode {
+    let reason_code = || {
+        ReasonCode::from_byte(return_code)
+            .filter(|code| code.is_failure() && code.allowed_in(PacketType::ConnAck, Side::Server))
+    };
+    RETURN_CODES.get(usize::from(return_code)).copied().or_else(reason_code).unwrap_or(ReasonCode::UnspecifiedError)
 }
 
 impl Encode for ConnAck {

@@ -23,7 +23,9 @@ use karere_proto::{
         Ack, AckKind, Attempt, Auth, ConnAck, Connect, Disconnect, PublishPacket, SubAck, Subscribe, Subscription,
         UnsubAck, Unsubscribe,
     },
-    session::{Cause, CloseCause, Config, Delivery, Event, Journal, NotSent, Outcome, SessionExpiry, Snapshot},
+    session::{
+        Cause, CloseCause, Config, ConfigError, Delivery, Event, Journal, NotSent, Outcome, SessionExpiry, Snapshot,
+    },
 };
 
 /// Instantiates each behaviour for every version.
@@ -179,7 +181,10 @@ pub(crate) struct Talk {
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// Its delivery lies with those that can be acknowledged.
-    Message { publish: Publish, attempt: Attempt },
+    Message {
+        publish: Publish,
+        attempt: Attempt,
+    },
     Other(Event),
 }
 
@@ -270,13 +275,20 @@ impl Talk {
             Return::Reconnect => self.resumes(),
             Return::Restart => {
                 self.commits();
-                let snapshot = Snapshot::from_records(self.disk.iter().cloned()).unwrap();
-                self.session = Session::restore(self.now, self.session.config().clone(), snapshot).unwrap();
+                self.restarts();
                 self.opens();
                 self.server_says("CONNACK present");
                 self.is_told_connected();
             }
         }
+    }
+
+    /// The process ends; another goes on with what is on the disk.
+    pub(crate) fn restarts(&mut self) -> Snapshot {
+        let snapshot = Snapshot::from_records(self.disk.iter().cloned()).unwrap();
+        self.session = Session::restore(self.now, self.session.config().clone(), snapshot.clone()).unwrap();
+        self.deliveries.clear();
+        snapshot
     }
 
     fn is_told_connected(&mut self) {
@@ -362,7 +374,7 @@ impl Talk {
     /// The client wants the connection closed; the transport does so. Says why.
     #[track_caller]
     pub(crate) fn close(&mut self) -> Cause {
-        assert!(self.session.wants_close(), "the client goes on; it told {:?}", self.heard);
+        assert!(self.session.close_request().is_some(), "the client goes on; it told {:?}", self.heard);
         self.session.handle_closed(CloseCause::Closed);
         self.listen();
         assert!(self.session.is_offline());
@@ -418,6 +430,13 @@ impl Talk {
     pub(crate) fn delivery(&mut self, name: &str) -> Delivery {
         let at = self.deliveries.iter().position(|(there, _)| there == name);
         self.deliveries.remove(at.unwrap_or_else(|| panic!("no message {name:?} was delivered"))).1
+    }
+
+    /// The next CONNECT shall say something else.
+    pub(crate) fn reconfigures(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigError> {
+        let mut config = self.session.config().clone();
+        change(&mut config);
+        self.session.reconfigure(config)
     }
 
     pub(crate) fn disconnects(&mut self, disconnect: Disconnect) {
@@ -575,9 +594,7 @@ pub(crate) fn parse(line: &str) -> Packet {
         "PUBREL" => parse_ack(AckKind::PubRel, words),
         "PUBCOMP" => parse_ack(AckKind::PubComp, words),
         "SUBACK" => Packet::SubAck(number(), SubAck::new(words.iter().filter_map(|word| reason(word)).collect())),
-        "UNSUBACK" => {
-            Packet::UnsubAck(number(), UnsubAck::new(words.iter().filter_map(|word| reason(word)).collect()))
-        }
+        "UNSUBACK" => Packet::UnsubAck(number(), UnsubAck::new(words.iter().filter_map(|word| reason(word)).collect())),
         "SUBSCRIBE" => {
             let id = number();
             let filters = words.iter().map(|filter| Subscription::new(Filter::new(filter).unwrap(), Q2));
@@ -589,9 +606,9 @@ pub(crate) fn parse(line: &str) -> Packet {
         }
         "PINGREQ" => Packet::PingReq,
         "PINGRESP" => Packet::PingResp,
-        "DISCONNECT" => {
-            Packet::Disconnect(Disconnect::new(words.front().and_then(|word| reason(word)).unwrap_or(ReasonCode::Success)))
-        }
+        "DISCONNECT" => Packet::Disconnect(Disconnect::new(
+            words.front().and_then(|word| reason(word)).unwrap_or(ReasonCode::Success),
+        )),
         "CONNECT" => Packet::Connect(Box::new(Connect::new(Version::V5, text("client")))),
         other => panic!("no such packet: {other}"),
     }

@@ -16,7 +16,7 @@ use karere_proto::{
 };
 
 use super::{
-    Driver, Message, Publishing, Subscribing, Unsubscribing,
+    Driver, Message, Publishing, Subscribing, Unsubscribing, WaitError,
     completion::Completion,
     shared::{Command, Shared},
 };
@@ -254,6 +254,24 @@ impl Client {
     /// It may run on any thread that uses the client. It should only wake the loop.
     pub fn wake_with(&self, hook: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.shared.wake.set_hook(hook);
+    }
+
+    /// Waits until the server has accepted a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] when that does not happen in time, or can never happen; attempts go on all the same.
+    pub fn wait_until_connected(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.shared.wait(timeout, |core| core.session.is_connected().then_some(()))
+    }
+
+    /// Waits until there is no connection: after a disconnect, until everything has left.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] when that does not happen in time.
+    pub fn wait_until_disconnected(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.shared.wait(timeout, |core| core.session.is_offline().then_some(()))
     }
 
     /// True between a CONNACK of success and the end of the connection.
