@@ -8,7 +8,7 @@ use std::{
 
 use bytes::BytesMut;
 use karere_proto::{
-    Frame, FrameLimits, PacketId, PropertyId, Side, Topic, Utf8String, Value, Version, WireRules,
+    Frame, FrameLimits, MAX_VARINT, PacketId, PropertyId, Side, Topic, Utf8String, Value, Version, WireRules,
     packet::{Connect, PublishPacket},
 };
 
@@ -35,6 +35,9 @@ impl fmt::Display for ConnectionId {
         write!(f, "connection {}", self.0)
     }
 }
+
+/// The largest packet MQTT can express, in bytes (§2.1.4). Properties can make one larger than it came.
+const MAXIMUM_PACKET: usize = 1 + 4 + MAX_VARINT as usize;
 
 /// One transport and what goes over it.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ pub(crate) struct Connection {
     /// Enhanced authentication, also when it is over.
     pub(crate) exchange: Option<Exchange>,
     /// What faults hold back of what came in.
-    pub(crate) inbox: VecDeque<Held>,
+    pub(crate) inbox: VecDeque<HeldFrame>,
     /// All that comes in waits until then.
     pub(crate) stalled: Option<Instant>,
 }
@@ -86,7 +89,7 @@ pub(crate) enum Phase {
 
 /// A packet that a fault holds back.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldFrame {
     pub(crate) due: Instant,
     pub(crate) frame: Frame,
     /// Which faults have had their say already.
@@ -128,7 +131,7 @@ impl Connection {
             bytes_in: 0,
             last_heard: now,
             keep_alive: None,
-            maximum_packet_size: usize::MAX,
+            maximum_packet_size: MAXIMUM_PACKET,
             window: u16::MAX,
             quota: u16::MAX,
             unanswered: BTreeSet::new(),

@@ -12,7 +12,7 @@ pub struct Counters {
     pub accepted: u64,
     /// CONNECTs that were refused, malformed ones included.
     pub refused: u64,
-    /// Connections that ended without DISCONNECT from the client.
+    /// Connections that ended otherwise than by DISCONNECT with reason code 0, refused ones included.
     pub lost: u64,
     /// Bytes received.
     pub bytes_in: u64,

@@ -1,6 +1,6 @@
 //! Scripted faults: packets dropped, delayed, doubled, cut, answered or replaced on purpose.
 
-use core::time::Duration;
+use core::{ops::Range, time::Duration};
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -161,7 +161,8 @@ impl Faults {
         id
     }
 
-    /// Removes a fault; one that is not there is ignored. What is held back already still comes.
+    /// Removes a fault; one that is not there is ignored. What is held back already still comes, unless its connection
+    /// ends before.
     pub fn remove(&mut self, id: FaultId) {
         self.entries.retain(|entry| entry.id != id);
     }
@@ -197,21 +198,21 @@ impl Faults {
         chosen
     }
 
-    /// How many of the bytes from `start` to `end` still pass; `None` when all do.
-    pub(crate) fn cut(&mut self, bytes: &Seen<'_>, start: u64, end: u64) -> Option<u64> {
+    /// How many of the bytes at these places of the stream still pass; `None` when all do.
+    pub(crate) fn cut(&mut self, bytes: &Seen<'_>, places: Range<u64>) -> Option<u64> {
         let mut cut = None;
         for entry in &mut self.entries {
             let Fault::CloseAtByte(at) = entry.fault else {
                 continue;
             };
             let any_packet = Trigger { packet: None, ..entry.trigger.clone() };
-            if at > end || !any_packet.matches(bytes) || !entry.closed.insert(bytes.connection) {
+            if at > places.end || !any_packet.matches(bytes) || !entry.closed.insert(bytes.connection) {
                 continue;
             }
             entry.seen += 1;
             if cut.is_none() && entry.trigger.nth.is_none_or(|nth| nth == entry.seen) {
                 entry.done += 1;
-                cut = Some(at.saturating_sub(start));
+                cut = Some(at.saturating_sub(places.start));
             }
         }
         cut

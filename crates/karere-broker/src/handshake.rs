@@ -28,7 +28,8 @@ impl Broker {
             return self.end(now, id, Ending::Lost);
         }
         let version = version_of(&frame.body);
-        match Packet::decode(frame, Version::V5.rules(), Side::Client) {
+        // CONNECT brings its version along; the rules that are handed in play no part.
+        match Packet::decode(frame, Version::default().rules(), Side::Client) {
             Ok(Packet::Connect(connect)) => self.handle_connect(now, id, *connect),
             Ok(_) => self.end(now, id, Ending::Lost),
             Err(error) => self.handle_broken_connect(now, id, version, &error),
@@ -121,7 +122,7 @@ impl Broker {
         let (Some(connection), Some(script)) = (self.connections.get_mut(&id), &self.config.authentication) else {
             return;
         };
-        let online = connection.is_online();
+        let (online, version) = (connection.is_online(), connection.version);
         match connection.exchange.unwrap_or(Exchange::Over).step(script, said) {
             Step::Continue(next, properties) => {
                 connection.exchange = Some(next);
@@ -137,7 +138,7 @@ impl Broker {
                 }
             }
             Step::Refuse if online => self.say_goodbye(now, id, Disconnect::new(ReasonCode::NotAuthorized)),
-            Step::Refuse => self.refuse(now, id, Version::V5, ReasonCode::NotAuthorized),
+            Step::Refuse => self.refuse(now, id, version, ReasonCode::NotAuthorized),
         }
     }
 

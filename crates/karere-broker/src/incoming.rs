@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use karere_proto::{
-    Frame, Packet, PacketType, ProtocolError, ReasonCode, Side, next_frame,
+    Frame, Packet, PacketType, ProtocolError, QoS, ReasonCode, Side, Version, WireRules, next_frame,
     packet::{Ack, AckKind, Disconnect, SubAck, UnsubAck},
 };
 
 use crate::{
     broker::Broker,
-    connection::{ConnectionId, Held, Judged, Phase},
+    connection::{ConnectionId, HeldFrame, Judged, Phase},
     ending::Ending,
     faults::{Direction, Fault, Seen},
 };
@@ -30,7 +30,7 @@ impl Broker {
         if !self.faults.is_empty() {
             let client_id = connection.client_id.as_deref();
             let seen = Seen { direction: Direction::FromClient, packet: None, connection: id, client_id };
-            cut = self.faults.cut(&seen, start, connection.bytes_in);
+            cut = self.faults.cut(&seen, start..connection.bytes_in);
         }
         if let Some(cut) = cut {
             self.counters.faults += 1;
@@ -130,12 +130,12 @@ impl Broker {
             return;
         };
         if let Some(due) = connection.stalled {
-            return connection.inbox.push_back(Held { due, frame, judged });
+            return connection.inbox.push_back(HeldFrame { due, frame, judged });
         }
         if judged == Judged::Already {
             return self.handle_whole(now, id, frame);
         }
-        let from_connect = client_id_of(&frame);
+        let from_connect = client_id_of(&frame, connection.rules());
         let seen = Seen {
             direction: Direction::FromClient,
             packet: Some(frame.packet_type),
@@ -149,13 +149,13 @@ impl Broker {
             None | Some(Fault::CloseAtByte(_) | Fault::Split { .. }) => self.handle_whole(now, id, frame),
             Some(Fault::Drop) => {}
             Some(Fault::Delay(delay)) => {
-                connection.inbox.push_back(Held { due: after(delay), frame, judged: Judged::Already });
+                connection.inbox.push_back(HeldFrame { due: after(delay), frame, judged: Judged::Already });
                 self.arm_fault_timer(id);
             }
             Some(Fault::Stall(delay)) => {
                 let due = after(delay);
                 connection.stalled = Some(due);
-                connection.inbox.push_back(Held { due, frame, judged: Judged::Already });
+                connection.inbox.push_back(HeldFrame { due, frame, judged: Judged::Already });
                 self.arm_fault_timer(id);
             }
             Some(Fault::Duplicate) => {
@@ -183,7 +183,7 @@ impl Broker {
         let (mut due, held) = connection.inbox.drain(..).partition::<Vec<_>, _>(|held| held.due <= now);
         connection.inbox.extend(held);
         due.sort_by_key(|held| held.due); // stable: equal ones stay in order
-        for Held { frame, judged, .. } in due {
+        for HeldFrame { frame, judged, .. } in due {
             if self.connections.get(&id).is_some_and(|connection| !connection.is_closing()) {
                 self.handle_frame_past_faults(now, id, frame, judged);
             }
@@ -199,8 +199,7 @@ impl Broker {
         let answer = match decoded {
             Ok(Packet::Connect(connect)) => return self.refuse(now, id, connect.version, reason),
             Ok(Packet::Publish(publish)) if publish.id.is_some() => {
-                let kind =
-                    if publish.qos == karere_proto::QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubRec };
+                let kind = if publish.qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubRec };
                 publish.id.map(|packet_id| Packet::Ack(Ack::with_reason(kind, packet_id, reason)))
             }
             Ok(Packet::Ack(ack)) if ack.kind == AckKind::PubRec => {
@@ -226,19 +225,19 @@ impl Broker {
 }
 
 /// The client identifier of a CONNECT that has one.
-fn client_id_of(frame: &Frame) -> Option<String> {
+fn client_id_of(frame: &Frame, rules: &WireRules) -> Option<String> {
     if frame.packet_type != PacketType::Connect {
         return None;
     }
-    match Packet::decode(frame.clone(), karere_proto::Version::V5.rules(), Side::Client) {
+    match Packet::decode(frame.clone(), rules, Side::Client) {
         Ok(Packet::Connect(connect)) => Some(connect.client_id.as_str().to_owned()),
         Ok(_) | Err(_) => None,
     }
 }
 
 /// The version that the body of a CONNECT names, whatever else is in it.
-pub(crate) fn version_of(body: &Bytes) -> Option<karere_proto::Version> {
+pub(crate) fn version_of(body: &Bytes) -> Option<Version> {
     let (len, rest) = body.split_first_chunk::<2>()?;
     let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
-    karere_proto::Version::from_wire(name, *rest.first()?)
+    Version::from_wire(name, *rest.first()?)
 }

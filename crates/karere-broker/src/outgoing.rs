@@ -53,15 +53,9 @@ impl Broker {
             return Sending::Sent;
         };
         let mut packet = Packet::Publish(publish);
-        let room = match connection.maximum_packet_size {
-            usize::MAX => usize::MAX,
-            maximum => match maximum.checked_sub(packet.size(connection.rules())) {
-                Some(room) => room,
-                None => {
-                    self.counters.dropped_too_large += 1;
-                    return Sending::TooLarge;
-                }
-            },
+        let Some(room) = connection.maximum_packet_size.checked_sub(packet.size(connection.rules())) else {
+            self.counters.dropped_too_large += 1;
+            return Sending::TooLarge;
         };
         if let Packet::Publish(publish) = &mut packet {
             if room >= ALIAS_COST {
@@ -171,7 +165,7 @@ impl Broker {
         let start = connection.outbox.total();
         let client_id = connection.client_id.as_deref();
         let seen = Seen { direction: Direction::ToClient, packet: None, connection: id, client_id };
-        let cut = self.faults.cut(&seen, start, start + bytes.len() as u64);
+        let cut = self.faults.cut(&seen, start..start + bytes.len() as u64);
         if let Some(cut) = cut {
             bytes.truncate(usize::try_from(cut).unwrap_or(usize::MAX));
         }

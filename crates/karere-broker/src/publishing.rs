@@ -191,6 +191,9 @@ impl Broker {
                 }
                 continue;
             }
+            if session.outbound.is_out_of_ids() {
+                return;
+            }
             let Some(message) = session.outbound.next_queued() else {
                 return;
             };
@@ -203,7 +206,7 @@ impl Broker {
                 self.send_publish(now, connection_id, packet);
                 continue;
             }
-            let packet_id = session.outbound.free_id().expect("invariant: the window is smaller than the identifiers");
+            let packet_id = session.outbound.free_id();
             let packet = PublishPacket::new(message.publish_at(now), Some(packet_id), Attempt::First);
             session.outbound.sent(packet_id, message);
             connection.quota -= 1;

@@ -138,17 +138,20 @@ impl Outbound {
         }
     }
 
-    /// An identifier that is not in use; `None` when all are.
-    pub(crate) fn free_id(&mut self) -> Option<PacketId> {
-        if self.in_flight.len() >= usize::from(u16::MAX) {
-            return None;
-        }
+    /// True when every identifier is in use: released ones of earlier connections hold theirs without a place in the
+    /// window, so this can be although the window is open.
+    pub(crate) fn is_out_of_ids(&self) -> bool {
+        self.in_flight.len() >= usize::from(u16::MAX)
+    }
+
+    /// An identifier that is not in use; ask [`is_out_of_ids`](Self::is_out_of_ids) first.
+    pub(crate) fn free_id(&mut self) -> PacketId {
         while self.in_flight.contains_key(&self.next) {
             self.next = self.next.next();
         }
         let id = self.next;
         self.next = id.next();
-        Some(id)
+        id
     }
 
     /// `message` was sent as `id`.

@@ -29,7 +29,7 @@ const FIRST_ACCEPTOR: usize = 1;
 /// Read at once from one connection, so that none keeps the others waiting.
 const READ_SIZE: usize = 64 * 1024;
 
-/// A connection with more than this to be written is not read.
+/// A connection with more than this to be written is not read, and what the broker has for it stays there.
 const HIGH_WATER: usize = 1024 * 1024;
 
 /// As many slices as one system call takes usefully.
@@ -157,8 +157,8 @@ impl Reactor {
 
     /// Something can be done without waiting for an event.
     fn has_work(&self) -> bool {
-        let reads = |id: &ConnectionId| self.sockets.get(id).is_some_and(Socket::wants_read);
-        let takes = |id: &ConnectionId| self.sockets.get(id).is_some_and(|socket| socket.more && socket.out.is_empty());
+        let reads = |id: &ConnectionId| self.sockets.get(id).is_some_and(Socket::has_room);
+        let takes = |id: &ConnectionId| self.sockets.get(id).is_some_and(|socket| socket.more && socket.has_room());
         self.readable.iter().any(reads) || self.writing.iter().any(takes)
     }
 
@@ -217,7 +217,7 @@ impl Reactor {
             let Some(socket) = sockets.get_mut(&id) else {
                 return false;
             };
-            if !socket.wants_read() {
+            if !socket.has_room() {
                 return true;
             }
             match socket.stream.read(scratch) {
@@ -265,7 +265,7 @@ impl Reactor {
         for id in &self.writing {
             if let Some(socket) = self.sockets.get_mut(id)
                 && socket.more
-                && socket.out.is_empty()
+                && socket.has_room()
             {
                 socket.more = false;
                 socket.then = broker.poll_bytes(now, *id, &mut socket.out);
@@ -319,7 +319,8 @@ impl Socket {
         Self { stream, out, read_closed: false, more: false, then: Then::KeepOpen, lingering: false }
     }
 
-    fn wants_read(&self) -> bool {
+    /// What is to be written is little enough to take more, and to read more that may lead to more.
+    const fn has_room(&self) -> bool {
         self.out.len() <= HIGH_WATER
     }
 

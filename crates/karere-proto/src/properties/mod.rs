@@ -222,7 +222,7 @@ fn check_value(id: PropertyId, value: Value<'_>) -> Result<(), Rule> {
             | PropertyId::SharedSubscriptionAvailable,
             Value::Byte(byte),
         ) => byte <= 1,
-        (PropertyId::SubscriptionIdentifier, Value::U32(id)) => id >= 1 && id <= crate::codec::MAX_VARINT,
+        (PropertyId::SubscriptionIdentifier, Value::U32(id)) => (1..=crate::codec::MAX_VARINT).contains(&id),
         (PropertyId::ReceiveMaximum, Value::U16(value)) => value >= 1,
         (PropertyId::MaximumPacketSize, Value::U32(value)) => value >= 1,
         (PropertyId::TopicAlias, Value::U16(value)) => {

@@ -1,10 +1,8 @@
 //! CONNECT and CONNACK: what is asked, what is answered, and what becomes of the session (§3.1, §3.2, §4.1).
 
-use std::time::Instant;
-
 use super::{
-    Cause, CleanFlag, CleanStart, Event, Negotiated, Phase, Session, Timer, config::SessionExpiry, journal::Record,
-    outbound::Window,
+    Cause, CleanFlag, CleanStart, Event, Negotiated, Phase, Session, Timer, config::SessionExpiry, error::CommandError,
+    journal::Record, outbound::Window,
 };
 use crate::{
     error::{ProtocolError, Rule},
@@ -52,12 +50,7 @@ impl Session {
         connect
     }
 
-    pub(super) fn handle_connack(
-        &mut self,
-        now: Instant,
-        clean: CleanFlag,
-        ack: ConnAck,
-    ) -> Result<Option<Event>, ProtocolError> {
+    pub(super) fn handle_connack(&mut self, clean: CleanFlag, ack: ConnAck) -> Result<Option<Event>, ProtocolError> {
         if ack.reason.is_failure() {
             self.close(Cause::Refused(ack), None); // Session Present of a refusal means nothing [MQTT-3.2.2-6]
             return Ok(None);
@@ -77,14 +70,14 @@ impl Session {
         self.wire.negotiated = negotiated;
         self.state.connected_before = true;
         self.state.force_clean = false;
-        self.arm_keep_alive(now);
+        self.arm_keep_alive();
         match decision {
             Decision::Resume => self.resume(),
             Decision::StartAnew => self.start_anew(),
         }
         self.establish(negotiated.session_expiry);
-        self.send_requests();
         self.pump();
+        self.check_drained();
         Ok(Some(Event::Connected(ack)))
     }
 
@@ -160,10 +153,50 @@ impl Session {
         if auth.properties.authentication_method() != Some(method) {
             return fail(Rule::AuthOtherMethod);
         }
-        let connecting = matches!(self.phase, Phase::Connecting { .. });
-        if connecting && auth.reason != ReasonCode::ContinueAuthentication {
+        let fits = match auth.reason {
+            ReasonCode::ContinueAuthentication => self.authenticates(),
+            // Before CONNACK, it is CONNACK that says so.
+            ReasonCode::Success => self.wire.re_authenticates,
+            _ => false,
+        };
+        if !fits {
             return fail(Rule::AuthReason);
         }
+        self.wire.re_authenticates &= auth.reason != ReasonCode::Success;
         Ok(Event::Auth(auth))
+    }
+
+    /// Sends a step of enhanced authentication (§4.12).
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] when there is no connection, CONNECT did not name this method, or it is not this client's turn.
+    pub fn authenticate(&mut self, auth: Auth) -> Result<(), CommandError> {
+        if !self.wire.negotiated.rules().properties {
+            return Err(CommandError::NotInVersion("AUTH", self.wire.negotiated.version));
+        }
+        if !matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {
+            return Err(CommandError::NotConnected);
+        }
+        let method = self.config.connect.properties.authentication_method();
+        if method.is_none() || auth.properties.authentication_method() != method {
+            return Err(CommandError::AuthenticationMethod);
+        }
+        let fits = match auth.reason {
+            ReasonCode::ContinueAuthentication => self.authenticates(),
+            ReasonCode::ReAuthenticate => !self.authenticates(),
+            _ => false,
+        };
+        if !fits {
+            return Err(CommandError::Reason(auth.reason));
+        }
+        self.wire.re_authenticates |= auth.reason == ReasonCode::ReAuthenticate;
+        self.send(&auth);
+        Ok(())
+    }
+
+    /// True while an exchange runs: before CONNACK, and from Re-authenticate to Success.
+    const fn authenticates(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. }) || self.wire.re_authenticates
     }
 }

@@ -137,10 +137,10 @@ impl Session {
         let Some(id) = delivery.id else {
             return;
         };
-        let current = delivery.epoch == self.state.epoch && matches!(self.phase, Phase::Online);
+        let online = matches!(self.phase, Phase::Online);
         if delivery.qos == QoS::AtLeastOnce {
             // After a reconnect the server sends it again; a late PUBACK could hit another message.
-            if current {
+            if online && delivery.epoch == self.state.epoch {
                 self.wire.deliveries.pubacks.answer(delivery.number, reason);
                 self.flush_answers();
             }
@@ -151,15 +151,13 @@ impl Session {
         };
         let ticket = held.ticket;
         if reason.is_failure() {
-            if !current {
-                return; // the server will send it again, and the application can refuse it then
-            }
+            // Unless the server has sent it again already, that will be a new message, to be refused anew.
             self.state.held.0.remove(&id);
         } else if held.answer == Answer::Awaited {
             held.answer = Answer::Given;
             self.log.record(|| Record::Received { id });
         }
-        if matches!(self.phase, Phase::Online) {
+        if online {
             self.wire.deliveries.pubrecs.answer(ticket, reason);
             self.flush_answers();
         }
@@ -210,6 +208,9 @@ impl Session {
         } else if let Some(held) = self.state.held.0.get_mut(&id) {
             // Delivered before [MQTT-4.3.3-10]; answered again as soon as the application has acknowledged it.
             deliveries.unanswered.insert(id, ());
+            if held.answer == Answer::Awaited && deliveries.pubrecs.position(held.ticket).is_some() {
+                return Ok(None); // it already has its place among the answers
+            }
             deliveries.pubrecs.push(ticket, id);
             held.ticket = ticket;
             if held.answer == Answer::Given {

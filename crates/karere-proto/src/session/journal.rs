@@ -43,6 +43,11 @@ pub enum Record {
         /// Which message.
         seq: u64,
     },
+    /// It was given up while in flight: its outcome was told, and its identifier stays taken until it is completed.
+    GivenUp {
+        /// Which message.
+        seq: u64,
+    },
     /// A QoS 2 message was taken from the server; its identifier is held until PUBREL.
     Received {
         /// The server's identifier.
@@ -132,6 +137,10 @@ impl Record {
                 out.put_u32(*expiry);
             }
             Self::Cleared => out.put_u8(11),
+            Self::GivenUp { seq } => {
+                out.put_u8(12);
+                out.put_u64(*seq);
+            }
         }
         out.freeze()
     }
@@ -170,6 +179,7 @@ impl Record {
             }
             10 => Self::Established { expiry: bytes.try_get_u32()? },
             11 => Self::Cleared,
+            12 => Self::GivenUp { seq: bytes.try_get_u64()? },
             _ => return Err(BadRecord),
         };
         if bytes.is_empty() { Ok(record) } else { Err(BadRecord) }
@@ -295,6 +305,8 @@ pub struct InFlight {
     pub id: PacketId,
     /// The message; `None` once PUBREC has come and only PUBREL is owed.
     pub publish: Option<Publish>,
+    /// Its outcome was told; only its identifier is still to be freed.
+    pub given_up: bool,
 }
 
 impl Snapshot {
@@ -320,7 +332,7 @@ impl Snapshot {
             }
             Record::Sent { seq, id } => {
                 if let Some(publish) = self.queued.remove(&seq) {
-                    self.in_flight.push(InFlight { seq, id, publish: Some(publish) });
+                    self.in_flight.push(InFlight { seq, id, publish: Some(publish), given_up: false });
                 }
             }
             Record::Released { id } => {
@@ -335,6 +347,11 @@ impl Snapshot {
                 self.queued.remove(&seq);
                 self.in_flight.retain(|flow| flow.seq != seq);
             }
+            Record::GivenUp { seq } => {
+                if let Some(flow) = self.in_flight.iter_mut().find(|flow| flow.seq == seq) {
+                    flow.given_up = true;
+                }
+            }
             Record::Received { id } => self.received.push(id),
             Record::Forgotten { id } => self.received.retain(|&held| held != id),
             Record::Wanted { filter, options } => {
@@ -346,8 +363,10 @@ impl Snapshot {
             Record::Identity { client_id } => self.client_id = Some(client_id),
             Record::Established { expiry } => self.established = Some(expiry),
             Record::Cleared => {
-                for InFlight { seq, publish, .. } in core::mem::take(&mut self.in_flight) {
-                    if let Some(publish) = publish {
+                for InFlight { seq, publish, given_up, .. } in core::mem::take(&mut self.in_flight) {
+                    if let Some(publish) = publish
+                        && !given_up
+                    {
                         self.queued.insert(seq, publish);
                     }
                 }
@@ -386,6 +405,7 @@ mod tests {
             Record::Sent { seq: 7, id: id(3) },
             Record::Released { id: id(3) },
             Record::Completed { seq: 7 },
+            Record::GivenUp { seq: 7 },
             Record::Received { id: id(9) },
             Record::Forgotten { id: id(9) },
             Record::Wanted { filter: filter.clone(), options: SubscribeOptions::new(QoS::AtLeastOnce).no_local() },

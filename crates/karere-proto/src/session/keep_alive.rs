@@ -12,9 +12,10 @@ use crate::packet::PINGREQ;
 const MARGIN: u32 = 20;
 
 impl Session {
-    pub(super) fn arm_keep_alive(&mut self, now: Instant) {
+    /// Starts the clock at CONNECT, the last packet sent: CONNACK may have taken its time.
+    pub(super) fn arm_keep_alive(&mut self) {
         if let Some(interval) = self.ping_interval() {
-            self.timers.set(Timer::KeepAlive, now + interval);
+            self.timers.set(Timer::KeepAlive, self.wire.last_sent + interval);
         }
     }
 
@@ -37,7 +38,8 @@ impl Session {
             if now >= dead {
                 self.close(Cause::KeepAliveTimeout, None);
             } else {
-                self.timers.set(Timer::KeepAlive, dead);
+                // The write may end at any moment, and the next PINGREQ is due an interval later.
+                self.timers.set(Timer::KeepAlive, dead.min(now + interval));
             }
             return;
         }

@@ -47,7 +47,7 @@ use crate::{
     codec::{FrameLimits, Lsn, SendBuf, next_frame},
     error::{ProtocolError, Rule},
     id::Token,
-    packet::{Auth, Connect, Disconnect, Encode, Packet, PacketType, Side, Summary, encode, size},
+    packet::{Connect, Disconnect, Encode, Packet, PacketType, Side, Summary, encode, size},
     text::Utf8String,
 };
 
@@ -101,6 +101,8 @@ struct Wire {
     last_received: Instant,
     window: Window,
     deliveries: Deliveries,
+    /// The client has begun to authenticate again and the server has not ended it (§4.12.1).
+    re_authenticates: bool,
     /// The transport has ended; what it brought is still to be read.
     ended: Option<CloseCause>,
 }
@@ -162,6 +164,7 @@ impl Session {
             last_received: now,
             window: Window::default(),
             deliveries: Deliveries::default(),
+            re_authenticates: false,
             ended: None,
         };
         let log = Log::new(config.journal);
@@ -211,29 +214,6 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a step of enhanced authentication (§4.12).
-    ///
-    /// # Errors
-    ///
-    /// [`CommandError`] when there is no connection, or CONNECT did not name this method.
-    pub fn authenticate(&mut self, auth: Auth) -> Result<(), CommandError> {
-        if !self.wire.negotiated.rules().properties {
-            return Err(CommandError::NotInVersion("AUTH", self.wire.negotiated.version));
-        }
-        if !matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {
-            return Err(CommandError::NotConnected);
-        }
-        let method = self.config.connect.properties.authentication_method();
-        if method.is_none() || auth.properties.authentication_method() != method {
-            return Err(CommandError::AuthenticationMethod);
-        }
-        if !auth.reason.allowed_in(PacketType::Auth, Side::Client) {
-            return Err(CommandError::Reason(auth.reason));
-        }
-        self.send(&auth);
-        Ok(())
-    }
-
     /// Turns the record of passing packets on; [`Session::poll_trace`] hands it out.
     pub fn trace_on(&mut self) {
         self.trace.get_or_insert_default();
@@ -263,8 +243,10 @@ impl Session {
 
     // Inputs, from the driver.
 
-    /// The transport is up: CONNECT is queued, and CONNACK must come in time.
+    /// The transport is up: CONNECT is queued, and CONNACK must come in time. A connection there was before is given up.
     pub fn handle_opened(&mut self, now: Instant) {
+        let before = self.wire.ended.take().unwrap_or(CloseCause::Abandoned);
+        self.end(before);
         let clean_start = self.clean_flag();
         let connect = Connect { client_id: self.state.client_id.clone(), ..self.connect_packet(clean_start) };
         let wire = &mut self.wire;
@@ -277,6 +259,7 @@ impl Session {
         wire.last_received = now;
         wire.window = Window::default();
         wire.deliveries = Deliveries::default();
+        wire.re_authenticates = false;
         wire.ended = None;
         self.state.epoch = self.state.epoch.wrapping_add(1);
         self.phase = Phase::Connecting { clean_start };
@@ -340,7 +323,7 @@ impl Session {
     // Outputs, for the driver.
 
     /// The next thing that happened; parses the next packet when there is none.
-    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+    pub fn poll_event(&mut self, _now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -353,7 +336,7 @@ impl Session {
                 match next_frame(&mut self.wire.input, limits) {
                     Ok(Some(frame)) => {
                         let handled = Packet::decode(frame, limits.rules, Side::Server)
-                            .and_then(|packet| self.handle_packet(now, packet));
+                            .and_then(|packet| self.handle_packet(packet));
                         match handled {
                             Ok(Some(event)) => return Some(event),
                             Ok(None) => {}
@@ -466,14 +449,14 @@ impl Session {
         }
     }
 
-    fn handle_packet(&mut self, now: Instant, packet: Packet) -> Result<Option<Event>, ProtocolError> {
+    fn handle_packet(&mut self, packet: Packet) -> Result<Option<Event>, ProtocolError> {
         if self.trace.is_some() {
             self.traced(|| Trace::Received(packet.summary()));
         }
         let packet_type = packet.packet_type();
         if let Phase::Connecting { clean_start } = self.phase {
             return match packet {
-                Packet::ConnAck(ack) => self.handle_connack(now, clean_start, ack),
+                Packet::ConnAck(ack) => self.handle_connack(clean_start, ack),
                 Packet::Auth(auth) => self.handle_auth(auth).map(Some),
                 Packet::Disconnect(disconnect) => {
                     // [MQTT-3.14.0-1] forbids it, but what it says is the better news.

@@ -55,8 +55,9 @@ pub(super) enum Slot {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flow {
-    /// `None` when its outcome was told early and only the identifier is still to be freed.
-    token: Option<Token>,
+    token: Token,
+    /// Its outcome was told early; only the identifier is still to be freed.
+    given_up: bool,
     order: u64,
     /// The connection on which the PUBLISH was last sent; it counts against that one's quota.
     epoch: u32,
@@ -89,9 +90,9 @@ impl Outbound {
     pub(super) fn restore(queued: BTreeMap<u64, Publish>, in_flight: Vec<InFlight>) -> Self {
         let mut outbound = Self { queue: Snapshot::into_queue(queued), ..Self::default() };
         outbound.queued_bytes = outbound.queue.iter().map(|(_, publish)| weight(publish)).sum();
-        for InFlight { seq, id, publish } in in_flight {
+        for InFlight { seq, id, publish, given_up } in in_flight {
             outbound.order += 1;
-            let flow = Flow { token: Some(Token::from_u64(seq)), order: outbound.order, epoch: 0 };
+            let flow = Flow { token: Token::from_u64(seq), given_up, order: outbound.order, epoch: 0 };
             outbound.slots.insert(
                 id,
                 match publish {
@@ -104,9 +105,14 @@ impl Outbound {
         outbound
     }
 
+    /// True unless all 65,535 identifiers are busy.
+    pub(super) fn has_free_id(&self) -> bool {
+        self.slots.len() < usize::from(u16::MAX)
+    }
+
     /// A free identifier, if there is one; one pool for PUBLISH, SUBSCRIBE and UNSUBSCRIBE [MQTT-2.2.1-3].
     pub(super) fn free_id(&mut self) -> Option<PacketId> {
-        if self.slots.len() >= usize::from(u16::MAX) {
+        if !self.has_free_id() {
             return None;
         }
         while self.slots.contains_key(&self.next_id) {
@@ -209,7 +215,7 @@ impl Session {
     /// The packet identifier under which a message or request is in flight now. Looks at everything in flight.
     pub fn packet_id(&self, token: Token) -> Option<PacketId> {
         let of = |slot: &Slot| match slot {
-            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => flow.token,
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => (!flow.given_up).then_some(flow.token),
             Slot::Subscribing { token, .. } | Slot::Unsubscribing { token, .. } => Some(*token),
         };
         self.state.outbound.slots.iter().find(|(_, slot)| of(slot) == Some(token)).map(|(&id, _)| id)
@@ -225,16 +231,19 @@ impl Session {
         let mut given_up = waiting.map(|(token, _)| (token, None)).collect::<Vec<_>>();
         for (&id, slot) in &mut outbound.slots {
             if let Slot::Publishing { flow, .. } | Slot::Releasing { flow } = slot
-                && let Some(token) = flow.token.take()
+                && !core::mem::replace(&mut flow.given_up, true)
             {
-                given_up.push((token, Some(id)));
+                given_up.push((flow.token, Some(id)));
             }
         }
         given_up.sort_unstable_by_key(|&(token, _)| token);
         for (token, id) in given_up {
-            let outcome = if id.is_some() { Outcome::Unknown } else { Outcome::NotSent(NotSent::GivenUp) };
-            self.finish(token, id, outcome);
+            match id {
+                Some(id) => self.give_up(token, id),
+                None => self.finish(token, None, Outcome::NotSent(NotSent::GivenUp)),
+            }
         }
+        self.check_drained();
     }
 
     /// True when a new message of this QoS may go out at once: nothing of its kind waits, and window and buffer have room.
@@ -249,7 +258,7 @@ impl Session {
         self.state.outbound.queue.is_empty()
             && window.resend.is_empty()
             && window.quota > 0
-            && self.state.outbound.slots.len() < usize::from(u16::MAX)
+            && self.state.outbound.has_free_id()
     }
 
     /// Bytes of this connection that the transport has not taken.
@@ -269,16 +278,18 @@ impl Session {
         self.wire.output.gate(lsn);
         self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::First, alias: Alias::None });
         self.wire.window.quota -= 1;
-        let flow = Flow { token: Some(token), order: self.state.outbound.next_order(), epoch: self.state.epoch };
+        let order = self.state.outbound.next_order();
+        let flow = Flow { token, given_up: false, order, epoch: self.state.epoch };
         self.state.outbound.slots.insert(id, Slot::Publishing { publish, flow });
         self.state.outbound.last_sent = Some((token, id));
     }
 
-    /// Sends what may go out now: first what was in flight before, then what waits.
+    /// Sends what may go out now: requests, then what was in flight before, then what waits.
     pub(super) fn pump(&mut self) {
         if !matches!(self.phase, Phase::Online) {
             return;
         }
+        self.send_requests();
         while self.wire.window.quota > 0
             && self.unsent() < OUTPUT_LIMIT
             && let Some(id) = self.wire.window.resend.pop_front()
@@ -301,8 +312,7 @@ impl Session {
     fn may_send_waiting(&self, qos: QoS) -> bool {
         let room = self.unsent() < OUTPUT_LIMIT;
         let window = &self.wire.window;
-        let quota =
-            window.resend.is_empty() && window.quota > 0 && self.state.outbound.slots.len() < usize::from(u16::MAX);
+        let quota = window.resend.is_empty() && window.quota > 0 && self.state.outbound.has_free_id();
         room && (qos == QoS::AtMostOnce || quota)
     }
 
@@ -329,16 +339,17 @@ impl Session {
     fn abandon(&mut self, id: PacketId, qos: QoS, flow: Flow) {
         if qos == QoS::ExactlyOnce {
             let order = self.state.outbound.next_order();
-            let released = Flow { token: None, order, ..flow };
+            let released = Flow { given_up: true, order, ..flow };
             self.state.outbound.slots.insert(id, Slot::Releasing { flow: released });
             let lsn = self.log.record(|| Record::Released { id });
             self.wire.output.gate(lsn);
             self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
+            if !flow.given_up {
+                self.give_up(flow.token, id);
+            }
         } else {
             self.state.outbound.slots.remove(&id);
-        }
-        if let Some(token) = flow.token {
-            self.finish(token, Some(id), Outcome::Unknown);
+            self.end_flow(flow, id, Outcome::Unknown);
         }
     }
 
@@ -394,14 +405,27 @@ impl Session {
                 } else {
                     Outcome::Acknowledged { reason, properties }
                 };
-                if let Some(token) = flow.token {
-                    self.finish(token, Some(id), outcome);
-                }
+                self.end_flow(flow, id, outcome);
                 self.pump();
                 self.check_drained();
                 Ok(self.events.pop_front())
             }
         }
+    }
+
+    /// A flow has ended: tells its outcome, unless that was told when it was given up.
+    fn end_flow(&mut self, flow: Flow, id: PacketId, outcome: Outcome) {
+        if flow.given_up {
+            self.log.record(|| Record::Completed { seq: flow.token.get() });
+        } else {
+            self.finish(flow.token, Some(id), outcome);
+        }
+    }
+
+    /// Tells that the outcome of a message is unknown, while its identifier stays taken.
+    fn give_up(&mut self, token: Token, id: PacketId) {
+        self.log.record(|| Record::GivenUp { seq: token.get() });
+        self.events.push_back(Event::Published { token, id: Some(id), outcome: Outcome::Unknown });
     }
 
     /// Tells a message's outcome, its last.
@@ -459,15 +483,13 @@ impl Session {
         let mut again = Vec::new();
         for (id, slot) in lost {
             match slot {
-                Slot::Publishing { publish, flow: Flow { token: Some(token), .. } } => match self.config.lost_session {
-                    LostSession::Republish => again.push((token, publish)),
-                    LostSession::Report => self.finish(token, Some(id), Outcome::Unknown),
+                Slot::Publishing { flow, .. } | Slot::Releasing { flow } if flow.given_up => {}
+                Slot::Publishing { publish, flow } => match self.config.lost_session {
+                    LostSession::Republish => again.push((flow.token, publish)),
+                    LostSession::Report => self.finish(flow.token, Some(id), Outcome::Unknown),
                 },
                 // PUBREC was seen: the server has the message.
-                Slot::Releasing { flow: Flow { token: Some(token), .. } } => {
-                    self.finish(token, Some(id), Outcome::success());
-                }
-                Slot::Publishing { .. } | Slot::Releasing { .. } => {}
+                Slot::Releasing { flow } => self.finish(flow.token, Some(id), Outcome::success()),
                 Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {
                     unreachable!("invariant: requests are taken out when the connection ends")
                 }

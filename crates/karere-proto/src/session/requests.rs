@@ -74,26 +74,29 @@ impl Session {
     /// Sends the requests that wait; a full window does not hold them back [MQTT-3.3.4-8].
     pub(super) fn send_requests(&mut self) {
         while matches!(self.phase, Phase::Online)
-            && !self.state.requests.waiting.is_empty()
-            && let Some(id) = self.state.outbound.free_id()
+            && self.state.outbound.has_free_id()
             && let Some((token, request)) = self.state.requests.waiting.pop_front()
         {
+            // Only this connection's limits count, and they may be smaller than when it was accepted.
+            let negotiated = &self.wire.negotiated;
             let slot = match request {
-                Request::Subscribe(subscribe) => match self.wire.negotiated.check_subscribe(&subscribe) {
-                    Ok(()) => {
-                        self.send(&(id, &subscribe));
-                        Slot::Subscribing { token, subscribe }
-                    }
-                    Err(_) => {
-                        self.events.push_back(Event::Subscribed { token, id: None, ack: None });
-                        continue;
-                    }
-                },
-                Request::Unsubscribe(unsubscribe) => {
-                    self.send(&(id, &unsubscribe));
-                    Slot::Unsubscribing { token, unsubscribe }
+                Request::Subscribe(subscribe) if negotiated.check_subscribe(&subscribe).is_err() => {
+                    self.events.push_back(Event::Subscribed { token, id: None, ack: None });
+                    continue;
                 }
+                Request::Unsubscribe(unsubscribe) if negotiated.check_unsubscribe(&unsubscribe).is_err() => {
+                    self.events.push_back(Event::Unsubscribed { token, id: None, ack: None });
+                    continue;
+                }
+                Request::Subscribe(subscribe) => Slot::Subscribing { token, subscribe },
+                Request::Unsubscribe(unsubscribe) => Slot::Unsubscribing { token, unsubscribe },
             };
+            let id = self.state.outbound.free_id().expect("invariant: asked before");
+            match &slot {
+                Slot::Subscribing { subscribe, .. } => self.send(&(id, subscribe)),
+                Slot::Unsubscribing { unsubscribe, .. } => self.send(&(id, unsubscribe)),
+                Slot::Publishing { .. } | Slot::Releasing { .. } => {}
+            }
             self.state.outbound.slots.insert(id, slot);
             self.state.outbound.last_sent = Some((token, id));
         }

@@ -27,7 +27,7 @@ fn disconnect_is_the_last_packet(version: Version) {
     assert_eq!(talk.close(), Cause::Requested);
     talk.opens();
     talk.server_says("CONNACK present");
-    talk.client_says(["PUBLISH q1 1 dup a", "SUBSCRIBE 2 z", "PUBLISH q1 3 b", "PUBLISH q0 c"]);
+    talk.client_says(["SUBSCRIBE 2 z", "PUBLISH q1 1 dup a", "PUBLISH q1 3 b", "PUBLISH q0 c"]);
 }
 
 fn disconnect_does_not_wait_for_the_queue(version: Version) {

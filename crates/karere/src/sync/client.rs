@@ -64,8 +64,12 @@ impl Client {
             core.publishing.insert(token, Arc::clone(&flow));
             Some(flow)
         };
+        // What waits for the window needs no driver: an acknowledgement will send it.
+        let leaves = core.session.wants_write();
         drop(core);
-        self.shared.wake.wake();
+        if leaves {
+            self.shared.wake.wake();
+        }
         Ok(Publishing { shared: Arc::clone(&self.shared), token, flow })
     }
 

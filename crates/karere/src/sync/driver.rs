@@ -6,6 +6,7 @@ mod turn;
 use core::{fmt, net::SocketAddr, time::Duration};
 use std::{
     io,
+    os::fd::BorrowedFd,
     sync::{atomic::Ordering, mpsc},
     time::Instant,
 };
@@ -50,6 +51,8 @@ pub struct Driver {
     done: Vec<karere_proto::session::Delivery>,
     poll: Option<(Poll, Events)>,
     last: LastAttempt,
+    /// Connections accepted so far.
+    accepted: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,7 @@ impl Driver {
             done: Vec::new(),
             poll: None,
             last: LastAttempt::None,
+            accepted: 0,
         }
     }
 
@@ -178,6 +182,11 @@ impl Driver {
     /// The socket to watch, while there is one. It changes with every attempt to connect.
     pub fn fd(&self) -> Option<SocketId> {
         self.socket.as_ref().map(Socket::fd)
+    }
+
+    /// The socket to watch, borrowed: for loops that take no bare numbers, and for setting its options.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(Socket::as_fd)
     }
 
     /// What to watch the socket for.
@@ -241,32 +250,35 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// [`RunError`] when the first attempt fails and [`FirstConnection::Retry`] was not chosen, when the connection is
-    /// lost and [`Reconnect::Never`] was, or when the operating system cannot wait for sockets.
+    /// [`RunError`] when the first attempt fails or is refused and [`FirstConnection::Retry`] was not chosen, when the
+    /// connection is lost and [`Reconnect::Never`] was, or when the operating system cannot wait for sockets.
     pub fn run(&mut self, handler: &mut dyn Handler) -> Result<(), RunError> {
         self.run_until(handler, self.first_connection, Rest::End)
     }
 
-    fn run_until(&mut self, handler: &mut dyn Handler, mut first: FirstConnection, rest: Rest) -> Result<(), RunError> {
+    fn run_until(&mut self, handler: &mut dyn Handler, first: FirstConnection, rest: Rest) -> Result<(), RunError> {
         self.last = LastAttempt::None;
+        let accepted_before = self.accepted;
         self.client.connect();
         loop {
             self.wait_and_turn(None, handler).map_err(RunError::Io)?;
             if self.client.shared.stop.swap(false, Ordering::SeqCst) {
                 return Ok(());
             }
+            let never_connected = first == FirstConnection::Fail && self.accepted == accepted_before;
             match core::mem::replace(&mut self.last, LastAttempt::None) {
-                LastAttempt::Failed(error) if first == FirstConnection::Fail => {
+                LastAttempt::Failed(error) if never_connected => {
                     self.link.stop();
                     return Err(RunError::FirstConnection(error));
                 }
-                LastAttempt::Ended(cause)
-                    if rest == Rest::End && self.reconnect == Reconnect::Never && cause != Cause::Requested =>
-                {
-                    return Err(RunError::Lost(cause));
+                LastAttempt::Ended(cause) if cause != Cause::Requested => {
+                    let given_up = never_connected || rest == Rest::End && self.reconnect == Reconnect::Never;
+                    if given_up {
+                        self.link.stop();
+                        return Err(RunError::Lost(cause));
+                    }
                 }
-                LastAttempt::Connected => first = FirstConnection::Retry,
-                LastAttempt::Failed(_) | LastAttempt::Ended(_) | LastAttempt::None => {}
+                LastAttempt::Failed(_) | LastAttempt::Ended(_) | LastAttempt::Connected | LastAttempt::None => {}
             }
             if rest == Rest::End && self.is_at_rest() {
                 return Ok(());
@@ -392,7 +404,7 @@ pub enum RunError {
     FirstConnection(DialError),
     /// The operating system cannot wait for sockets.
     Io(io::Error),
-    /// The connection was lost or refused, and the options say not to make it anew.
+    /// The first connection was refused, or a connection was lost and the options say not to make it anew.
     Lost(Cause),
 }
 

@@ -337,11 +337,15 @@ impl Driver {
             Event::Connected(ack) => {
                 log.line(Level::Info, format_args!("connected to {}", self.link.endpoint()));
                 self.last = LastAttempt::Connected;
+                self.accepted += 1;
                 handler.on_connected(client, &ack);
             }
             Event::Disconnected(cause) => {
                 let level = if cause == Cause::Requested { Level::Info } else { Level::Warning };
                 log.line(level, format_args!("disconnected from {}: {cause}", self.link.endpoint()));
+                if cause == Cause::Requested {
+                    self.link.stop(); // the time to drain may have run out between two connections
+                }
                 self.last = LastAttempt::Ended(cause.clone());
                 handler.on_disconnected(client, &cause);
             }
