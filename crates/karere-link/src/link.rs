@@ -280,10 +280,14 @@ impl Link {
         if !pipe.received.is_empty() {
             session.handle_bytes(now, &mut pipe.received);
         }
+        if !matches!(self.phase, Phase::Open { .. } | Phase::Closing { .. }) {
+            return;
+        }
+        // Also while the last bytes leave: QoS 0 messages among them are done once they are written.
+        session.handle_sent(now, pipe.written);
         if !matches!(self.phase, Phase::Open { .. } | Phase::Closing { stage: Stage::Flushing, .. }) {
             return;
         }
-        session.handle_sent(now, pipe.written);
         let out = if pipe.stack.is_empty() { &mut pipe.wire } else { &mut pipe.plain };
         let before = out.position();
         session.poll_bytes(out);

@@ -49,10 +49,10 @@ fn all(bytes: &[u8], version: Version, sender: Side) -> Result<Vec<Packet>, Test
     Ok(packets)
 }
 
-// --- Packets -----------------------------------------------------------------------------------------------------------
+// --- Packets --------------------------------------------------------------------------------------------------------
 
 proptest! {
-    #![proptest_config(config(4000))]
+    #![proptest_config(config(16_000))]
 
     #[test]
     fn packets_come_out_as_they_went_in((version, sender, packet) in arbitrary::sent_packet()) {
@@ -117,7 +117,7 @@ proptest! {
     }
 }
 
-// --- Bytes -------------------------------------------------------------------------------------------------------------
+// --- Bytes ----------------------------------------------------------------------------------------------------------
 
 /// Bytes that look like packets: a first byte, and a length that is right, if not always.
 fn almost_packets() -> impl Strategy<Value = Vec<u8>> {
@@ -194,15 +194,21 @@ fn mutate(bytes: &mut Vec<u8>, mutation: &Mutation, index: Index) {
 }
 
 proptest! {
-    #![proptest_config(config(8000))]
+    #![proptest_config(config(32_000))]
 
     #[test]
-    fn any_bytes_are_packets_or_a_breach((version, sender) in arbitrary::connection(), bytes in vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_packets_or_a_breach(
+        (version, sender) in arbitrary::connection(),
+        bytes in vec(any::<u8>(), 0..300),
+    ) {
         check_decoded(&bytes, version, sender)?;
     }
 
     #[test]
-    fn bytes_like_packets_are_packets_or_a_breach((version, sender) in arbitrary::connection(), bytes in almost_packets()) {
+    fn bytes_like_packets_are_packets_or_a_breach(
+        (version, sender) in arbitrary::connection(),
+        bytes in almost_packets(),
+    ) {
         check_decoded(&bytes, version, sender)?;
     }
 
@@ -236,7 +242,7 @@ proptest! {
     }
 }
 
-// --- Topics and filters --------------------------------------------------------------------------------------------------
+// --- Topics and filters ---------------------------------------------------------------------------------------------
 
 /// §4.7 word for word, one level at a time.
 fn matches_by_the_book(filter: &[&str], topic: &[&str]) -> bool {
@@ -292,7 +298,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(config(4000))]
+    #![proptest_config(config(16_000))]
 
     #[test]
     fn filters_match_by_the_book(filter in arbitrary::filter(), topic in arbitrary::topic()) {

@@ -27,7 +27,7 @@ pub mod sync;
 
 pub use karere_link::{
     Acknowledge, Address, DialError, DialProblem, Endpoint, FirstConnection, InvalidUrl, Jitter, Options, OptionsError,
-    Reconnect,
+    Policy, Reconnect,
 };
 pub use karere_proto::{
     Filter, InvalidFilter, InvalidProperty, InvalidQoS, InvalidString, InvalidTopic, PacketId, Properties, PropertyId,

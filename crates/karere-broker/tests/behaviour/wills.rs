@@ -122,6 +122,20 @@ fn coming_back_in_time_cancels_the_will() {
 }
 
 #[test]
+fn a_new_will_does_not_inherit_the_deadline_of_the_old_one() {
+    let (mut lab, watcher) = watched(Config::new());
+    let peer = lab.dial(with_delay(10, 60));
+    lab.lose(peer);
+    lab.pass(seconds(9));
+    let peer = lab.dial(with_delay(10, 60));
+    lab.pass(seconds(100));
+    assert!(lab.heard(watcher).is_empty(), "the client is there");
+    lab.lose(peer);
+    lab.pass(seconds(10));
+    assert_eq!(lab.heard(watcher), ["PUBLISH q0 will gone"]);
+}
+
+#[test]
 fn the_end_of_the_session_is_the_end_of_the_delay() {
     let (mut lab, watcher) = watched(Config::new());
     let peer = lab.dial(with_delay(100, 5));

@@ -285,7 +285,6 @@ impl Session {
         if position > self.wire.written {
             self.wire.written = position;
             self.wire.last_sent = now;
-            self.complete_written();
             self.pump();
             self.check_drained();
         }
@@ -325,7 +324,7 @@ impl Session {
     /// The next thing that happened; parses the next packet when there is none.
     pub fn poll_event(&mut self, _now: Instant) -> Option<Event> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.events.pop_front().or_else(|| self.next_written()) {
                 return Some(event);
             }
             if matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {

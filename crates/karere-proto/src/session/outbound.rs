@@ -203,7 +203,7 @@ impl Session {
         self.state.outbound.waiting() == 0
             && self.state.outbound.slots.is_empty()
             && self.state.requests.is_empty()
-            && self.wire.window.unwritten.is_empty()
+            && self.wire.window.unwritten.back().is_none_or(|&(end, _)| end <= self.wire.written)
             && self.wire.deliveries.is_answered()
     }
 
@@ -349,7 +349,8 @@ impl Session {
             }
         } else {
             self.state.outbound.slots.remove(&id);
-            self.end_flow(flow, id, Outcome::Unknown);
+            let event = self.end_flow(flow, id, Outcome::Unknown);
+            self.events.extend(event);
         }
     }
 
@@ -405,21 +406,19 @@ impl Session {
                 } else {
                     Outcome::Acknowledged { reason, properties }
                 };
-                self.end_flow(flow, id, outcome);
+                let event = self.end_flow(flow, id, outcome);
                 self.pump();
                 self.check_drained();
-                Ok(self.events.pop_front())
+                Ok(event)
             }
         }
     }
 
-    /// A flow has ended: tells its outcome, unless that was told when it was given up.
-    fn end_flow(&mut self, flow: Flow, id: PacketId, outcome: Outcome) {
-        if flow.given_up {
-            self.log.record(|| Record::Completed { seq: flow.token.get() });
-        } else {
-            self.finish(flow.token, Some(id), outcome);
-        }
+    /// A flow has ended, which is told unless it was when the message was given up.
+    fn end_flow(&mut self, flow: Flow, id: PacketId, outcome: Outcome) -> Option<Event> {
+        let token = flow.token;
+        self.log.record(|| Record::Completed { seq: token.get() });
+        (!flow.given_up).then_some(Event::Published { token, id: Some(id), outcome })
     }
 
     /// Tells that the outcome of a message is unknown, while its identifier stays taken.
@@ -434,17 +433,20 @@ impl Session {
         self.events.push_back(Event::Published { token, id, outcome });
     }
 
-    /// Tells of the QoS 0 messages that the transport has taken by now.
-    pub(super) fn complete_written(&mut self) {
-        let window = &mut self.wire.window;
-        while let Some(&(_, token)) = window.unwritten.front().filter(|&&(end, _)| end <= self.wire.written) {
-            window.unwritten.pop_front();
-            self.events.push_back(Event::Published { token, id: None, outcome: Outcome::success() });
-        }
+    /// The next QoS 0 message that the transport has taken and that was not told yet.
+    #[inline]
+    pub(super) fn next_written(&mut self) -> Option<Event> {
+        let unwritten = &mut self.wire.window.unwritten;
+        let &(_, token) = unwritten.front().filter(|&&(end, _)| end <= self.wire.written)?;
+        unwritten.pop_front();
+        Some(Event::Published { token, id: None, outcome: Outcome::success() })
     }
 
     /// QoS 0 messages that were on their way when the connection ended: nobody knows.
     pub(super) fn lose_unwritten(&mut self) {
+        while let Some(event) = self.next_written() {
+            self.events.push_back(event);
+        }
         for (_, token) in core::mem::take(&mut self.wire.window).unwritten {
             self.events.push_back(Event::Published { token, id: None, outcome: Outcome::Unknown });
         }

@@ -10,9 +10,9 @@ use std::{
 
 use karere_link::{Address, Endpoint, Link, Options, OptionsError, Parts, Policy, Rng};
 use karere_proto::{
-    Filter, InvalidFilter, Publish, QoS, ReasonCode, Session,
+    Filter, InvalidFilter, Publish, QoS, ReasonCode, Session, Token,
     packet::{Auth, Disconnect, Subscribe, Unsubscribe, Will},
-    session::{CommandError, Config, ConfigError, Delivery, Negotiated, PublishError, SubscribeError},
+    session::{CommandError, Config, ConfigError, Delivery, Negotiated, PublishError, Snapshot, SubscribeError},
 };
 
 use super::{
@@ -38,7 +38,7 @@ impl Client {
     pub fn new(options: Options) -> Result<(Self, Driver), OptionsError> {
         let mut rng = Rng::new(seed());
         let parts = options.clone().into_parts(&mut rng)?;
-        let (session, link) = assemble(&parts, rng)?;
+        let (session, link) = assemble(&parts, rng, Token::from_u64(0))?;
         let client = Self { shared: Shared::new(session) };
         let driver = Driver::new(client.clone(), link, options, parts);
         Ok((client, driver))
@@ -56,6 +56,7 @@ impl Client {
         let now = Instant::now();
         let mut core = self.shared.lock();
         let token = core.session.publish(now, publish)?;
+        core.last_token = token;
         let flow = if qos == QoS::AtMostOnce {
             None
         } else {
@@ -81,6 +82,7 @@ impl Client {
     pub fn subscribe(&self, subscribe: Subscribe) -> Result<Subscribing, SubscribeError> {
         let mut core = self.shared.lock();
         let token = core.session.subscribe(Instant::now(), subscribe)?;
+        core.last_token = token;
         let flow = Completion::new(core.session.packet_id_of_last(token));
         core.subscribing.insert(token, Arc::clone(&flow));
         drop(core);
@@ -96,6 +98,7 @@ impl Client {
     pub fn unsubscribe(&self, unsubscribe: Unsubscribe) -> Result<Unsubscribing, SubscribeError> {
         let mut core = self.shared.lock();
         let token = core.session.unsubscribe(Instant::now(), unsubscribe)?;
+        core.last_token = token;
         let flow = Completion::new(core.session.packet_id_of_last(token));
         core.unsubscribing.insert(token, Arc::clone(&flow));
         drop(core);
@@ -319,9 +322,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The session and the link that options describe.
-pub(super) fn assemble(parts: &Parts, rng: Rng) -> Result<(Session, Link), OptionsError> {
-    let session = Session::new(Instant::now(), parts.session.clone()).map_err(OptionsError::Config)?;
+/// The session and the link that options describe; its tokens follow `last`.
+pub(super) fn assemble(parts: &Parts, rng: Rng, last: Token) -> Result<(Session, Link), OptionsError> {
+    let mut nothing = Snapshot::default();
+    nothing.last_seq = last.get();
+    let config = parts.session.clone();
+    let session = Session::restore(Instant::now(), config, nothing).map_err(OptionsError::Config)?;
     let link = Link::new(parts.endpoint.clone(), parts.policy.clone(), rng);
     Ok((session, link))
 }

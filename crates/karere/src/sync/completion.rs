@@ -14,7 +14,7 @@ use std::{
 use karere_proto::{
     PacketId, Token,
     packet::{SubAck, UnsubAck},
-    session::{NotSent, Outcome},
+    session::{Event, NotSent, Outcome},
 };
 
 use super::shared::{Core, Shared};
@@ -215,11 +215,24 @@ impl fmt::Display for WaitError {
 
 impl std::error::Error for WaitError {}
 
-/// Outcomes of flows, taken out of the maps under the lock.
-pub(super) fn complete_publish(core: &mut Core, token: Token, id: Option<PacketId>, outcome: &Outcome) {
-    match core.publishing.remove(&token) {
-        Some(flow) => flow.complete(id, outcome.clone()),
-        None => core.qos0.note(token, outcome),
+/// Puts an outcome where its handle finds it.
+pub(super) fn complete(core: &mut Core, event: &Event) {
+    match event {
+        Event::Published { token, id, outcome } => match core.publishing.remove(token) {
+            Some(flow) => flow.complete(*id, outcome.clone()),
+            None => core.qos0.note(*token, outcome),
+        },
+        Event::Subscribed { token, id, ack } => {
+            if let Some(flow) = core.subscribing.remove(token) {
+                flow.complete(*id, ack.clone());
+            }
+        }
+        Event::Unsubscribed { token, id, ack } => {
+            if let Some(flow) = core.unsubscribing.remove(token) {
+                flow.complete(*id, ack.clone());
+            }
+        }
+        _ => {}
     }
 }
 

@@ -13,13 +13,16 @@ use std::{
 
 pub use background::{Background, Panicked};
 use karere_link::{Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng};
-use karere_proto::session::Cause;
+use karere_proto::{
+    Session,
+    session::{Cause, CloseCause, Event},
+};
 use mio::{Events, Poll, Token};
 
 use super::{
     Client, Handler, SocketId,
     client::{assemble, seed},
-    completion::give_up_all,
+    completion::{complete, give_up_all},
     shared::DriverLife,
     socket::Socket,
 };
@@ -51,12 +54,20 @@ pub struct Driver {
     done: Vec<karere_proto::session::Delivery>,
     poll: Option<(Poll, Events)>,
     last: LastAttempt,
+    /// Whether a connection was asked for while the last one was being closed.
+    again: Again,
     /// Connections accepted so far.
     accepted: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialing {
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
     No,
     Yes,
 }
@@ -138,6 +149,7 @@ impl Driver {
             done: Vec::new(),
             poll: None,
             last: LastAttempt::None,
+            again: Again::No,
             accepted: 0,
         }
     }
@@ -157,16 +169,15 @@ impl Driver {
         let options = options.unwrap_or_else(|| self.options.clone());
         let mut rng = Rng::new(seed());
         let parts = options.clone().into_parts(&mut rng)?;
-        let (session, link) = assemble(&parts, rng)?;
+        // Tokens go on counting, so that a handle of the old session never shows what became of a message of the new.
+        let last = self.client.shared.lock().last_token;
+        let (session, link) = assemble(&parts, rng, last)?;
+        let events = self.replace_session(session);
+        self.client.shared.notify();
+        for event in events {
+            self.tell(event, handler, &mut Vec::new());
+        }
         self.drop_socket(handler);
-        let shared = &self.client.shared;
-        let mut core = shared.lock();
-        give_up_all(&mut core);
-        core.session = session;
-        core.commands.clear();
-        core.qos0 = Default::default();
-        drop(core);
-        shared.notify();
         self.link = link;
         self.options = options;
         self.bind = parts.bind;
@@ -176,7 +187,28 @@ impl Driver {
         self.resolving = None;
         self.done.clear();
         self.last = LastAttempt::None;
+        self.again = Again::No;
         Ok(())
+    }
+
+    /// Ends the old session, and gives what is to be told of that. Messages it had received come again, if the server
+    /// keeps it.
+    fn replace_session(&self, session: Session) -> Vec<Event> {
+        let mut core = self.client.shared.lock();
+        let core = &mut *core;
+        let mut old = core::mem::replace(&mut core.session, session);
+        core.commands.clear();
+        old.handle_closed(CloseCause::Abandoned);
+        old.drop_messages();
+        let mut events = Vec::new();
+        while let Some(event) = old.poll_event(Instant::now()) {
+            complete(core, &event);
+            if !matches!(event, Event::Message { .. }) {
+                events.push(event);
+            }
+        }
+        give_up_all(core);
+        events
     }
 
     /// The socket to watch, while there is one. It changes with every attempt to connect.
@@ -238,6 +270,8 @@ impl Driver {
                     self.link.stop();
                     return Err(ConnectError::Dial(error));
                 }
+                // The end of the connection before, which was being closed: the new one is on its way.
+                LastAttempt::Ended(Cause::Requested) if !self.link.is_idle() => {}
                 LastAttempt::Ended(cause) => {
                     self.link.stop();
                     return Err(ConnectError::Ended(cause));

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use karere::{
-    Cause, Delivery, DialError, Level, Options, Outcome, PacketId, Properties, Publish, QoS, Subscribe, Unsubscribe,
-    packet::{ConnAck, SubAck, UnsubAck},
+    Cause, ConnAck, Delivery, DialError, Level, Options, Outcome, PacketId, Properties, Publish, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe,
+
     sync::{Background, Client, Driver, Handler, Message, Published, Publishing, SocketId, Subscribed, Unsubscribed},
 };
 

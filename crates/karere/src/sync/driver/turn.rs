@@ -16,11 +16,11 @@ use karere_proto::session::{Cause, CloseCause, Event, Trace};
 use super::{
     super::{
         Handler, Message, Published, Subscribed, Unsubscribed,
-        completion::{Handling, complete_publish},
+        completion::{Handling, complete},
         shared::Command,
         socket::Socket,
     },
-    Acknowledge, Dialing, Driver, LastAttempt, Ready, Registered, SOCKET,
+    Acknowledge, Again, Dialing, Driver, LastAttempt, Ready, Registered, SOCKET,
 };
 use crate::{log::Level, router::Route};
 
@@ -99,13 +99,21 @@ impl Driver {
         let commands = core::mem::take(&mut self.client.shared.lock().commands);
         for command in commands {
             match command {
-                Command::Connect => self.link.connect(now),
+                Command::Connect => {
+                    let closing = self.client.shared.lock().session.close_request().is_some();
+                    if closing {
+                        self.again = Again::Yes;
+                    } else {
+                        self.link.connect(now);
+                    }
+                }
                 Command::Reconnect => {
                     self.abandon(now, handler);
                     self.link.stop();
                     self.link.connect(now);
                 }
                 Command::Stop => {
+                    self.again = Again::No;
                     let offline = self.client.shared.lock().session.is_offline();
                     if offline {
                         self.drop_socket(handler);
@@ -268,20 +276,7 @@ impl Driver {
                 while scratch.events.len() < EVENTS
                     && let Some(event) = core.session.poll_event(now)
                 {
-                    match &event {
-                        Event::Published { token, id, outcome } => complete_publish(core, *token, *id, outcome),
-                        Event::Subscribed { token, id, ack } => {
-                            if let Some(flow) = core.subscribing.remove(token) {
-                                flow.complete(*id, ack.clone());
-                            }
-                        }
-                        Event::Unsubscribed { token, id, ack } => {
-                            if let Some(flow) = core.unsubscribing.remove(token) {
-                                flow.complete(*id, ack.clone());
-                            }
-                        }
-                        _ => {}
-                    }
+                    complete(core, &event);
                     scratch.events.push(event);
                 }
                 self.link.exchange(now, &mut core.session);
@@ -306,7 +301,7 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, event: Event, handler: &mut dyn Handler, routes: &mut Vec<Route>) {
+    pub(super) fn tell(&mut self, event: Event, handler: &mut dyn Handler, routes: &mut Vec<Route>) {
         let client = &self.client;
         let log = &client.shared.log;
         let _handling = Handling::of(&client.shared);
@@ -421,6 +416,9 @@ impl Driver {
             _ => Next::Again,
         };
         self.link.handle_lost(now, next);
+        if core::mem::replace(&mut self.again, Again::No) == Again::Yes {
+            self.link.connect(now);
+        }
         self.tell_link_events(handler);
     }
 

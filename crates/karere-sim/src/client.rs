@@ -1,0 +1,738 @@
+//! The client's side of the world: a session, what drives it, and an application with habits.
+
+use core::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, io, io::IoSlice};
+
+use bytes::{Bytes, BytesMut};
+use karere_link::{Close, Dial, Endpoint, Jitter, Link, Next, Policy, Rng};
+use karere_proto::{
+    Filter, QoS, ReasonCode, Rule, SendBuf, Session, Token,
+    packet::{ConnAck, Subscribe, SubscribeOptions, Subscription, Unsubscribe},
+    session::{Cause, CloseCause, CloseRequest, Config, Delivery, Event, Flushed, Journal},
+};
+
+use crate::{
+    disk::Disk,
+    ledger::Number,
+    network::{Arrival, Connection, End},
+    seed::{Dice, Habit, Reach, Wish},
+    wire::{self, Raw},
+    world::{What, World},
+};
+
+/// One client and its application.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) name: String,
+    config: Config,
+    /// `None` while the process is dead.
+    pub(crate) session: Option<Session>,
+    driver: Driver,
+    /// The connection whose socket it holds.
+    pub(crate) connection: Option<usize>,
+    pub(crate) disk: Disk,
+    /// Which life it is; deadlines of an earlier one are void.
+    pub(crate) life: u32,
+    /// Messages that the application has not dealt with.
+    pub(crate) waiting: Vec<(Delivery, Number)>,
+    wishes: Vec<Wanted>,
+    subscribing: BTreeMap<Token, Vec<usize>>,
+    unsubscribing: BTreeMap<Token, usize>,
+    last_cause: Option<Cause>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    wish: Wish,
+    qos: QoS,
+    wanted: bool,
+    /// UNSUBSCRIBEs without an answer.
+    leaving: u32,
+}
+
+#[derive(Debug)]
+enum Driver {
+    Direct {
+        /// Taken from the session, not taken by the network.
+        out: SendBuf,
+        written: u64,
+        /// It has been told when to close at the latest.
+        lingers: bool,
+    },
+    Link(Box<Link>),
+}
+
+impl Driver {
+    fn new(reach: Reach, dice: &mut Dice) -> Self {
+        match reach {
+            Reach::Direct => Self::Direct { out: SendBuf::new(), written: 0, lingers: false },
+            Reach::Link => {
+                let mut policy = Policy::default();
+                policy.minimum_delay = Duration::from_millis(100);
+                policy.maximum_delay = Duration::from_secs(4);
+                policy.jitter = dice.pick(&[Jitter::Uniform, Jitter::None]);
+                let host = dice.pick(&["127.0.0.1", "broker.example"]).to_owned();
+                let endpoint = Endpoint::Tcp { host, port: 1883 };
+                Self::Link(Box::new(Link::new(endpoint, policy, Rng::new(dice.below(u64::MAX)))))
+            }
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(at: usize, world: &mut World<'_>) -> Self {
+        let plan = &world.scenario.clients[at];
+        let config = plan.config.clone();
+        let wanted = |&(wish, qos): &(Wish, QoS)| Wanted { wish, qos, wanted: true, leaving: 0 };
+        Self {
+            name: config.connect.client_id.as_str().to_owned(),
+            session: Some(Session::new(world.instant(), config.clone()).expect("invariant: a legal configuration")),
+            config,
+            driver: Driver::new(plan.reach, &mut world.dice),
+            connection: None,
+            disk: Disk::default(),
+            life: 0,
+            waiting: Vec::new(),
+            wishes: plan.wishes.iter().map(wanted).collect(),
+            subscribing: BTreeMap::new(),
+            unsubscribing: BTreeMap::new(),
+            last_cause: None,
+        }
+    }
+
+    /// Whether a CONNECT asks for a new session.
+    #[expect(clippy::unused_self, reason = "reads as a question to the client")]
+    pub(crate) fn asks_clean(&self, connect: &[u8]) -> bool {
+        let head = connect.iter().skip(1).position(|&byte| byte & 0x80 == 0).map_or(0, |at| at + 2);
+        let name = usize::from(u16::from_be_bytes([connect[head], connect[head + 1]]));
+        connect[head + 2 + name + 1] & 2 != 0
+    }
+
+    /// When something is due.
+    pub(crate) fn timeout(&self) -> Option<std::time::Instant> {
+        let session = self.session.as_ref()?;
+        let link = match &self.driver {
+            Driver::Direct { .. } => None,
+            Driver::Link(link) => link.poll_timeout(),
+        };
+        session.poll_timeout().into_iter().chain(link).min()
+    }
+
+    /// Why it cannot rest yet.
+    pub(crate) fn unsettled(&self) -> Option<String> {
+        let name = &self.name;
+        let Some(session) = &self.session else {
+            return Some(format!("{name} is dead"));
+        };
+        if !session.is_connected() {
+            return Some(format!("{name} is not connected"));
+        }
+        if !self.waiting.is_empty() {
+            return Some(format!("{name} has {} messages to acknowledge", self.waiting.len()));
+        }
+        if !session.is_drained() || !self.subscribing.is_empty() || !self.unsubscribing.is_empty() {
+            let (queued, in_flight) = (session.queued().0, session.in_flight());
+            let requests = self.subscribing.len() + self.unsubscribing.len();
+            return Some(format!(
+                "{name} is not drained: {queued} queued, {in_flight} in flight, {requests} requests open"
+            ));
+        }
+        None
+    }
+}
+
+impl World<'_> {
+    /// Begins to connect.
+    pub(crate) fn start(&mut self, client: usize) {
+        let now = self.instant();
+        match &mut self.clients[client].driver {
+            Driver::Direct { .. } => self.open_directly(client),
+            Driver::Link(link) => link.connect(now),
+        }
+        self.pump_client(client);
+    }
+
+    fn open_directly(&mut self, client: usize) {
+        let offline = |session: &Session| session.is_offline();
+        let this = &self.clients[client];
+        if this.connection.is_some() || !this.session.as_ref().is_some_and(offline) {
+            return;
+        }
+        if !self.calm && self.dice.chance(10) {
+            let wait = self.dice.up_to(Duration::from_secs(2));
+            return self.later(wait, What::Connect { client, life: self.clients[client].life });
+        }
+        self.open_connection(client);
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        if let (Driver::Direct { out, written, lingers }, Some(session)) = (&mut this.driver, &mut this.session) {
+            out.clear();
+            (*written, *lingers) = (0, false);
+            session.handle_opened(now);
+        }
+    }
+
+    fn open_connection(&mut self, client: usize) {
+        let id = self.connections.len();
+        self.note(|| format!("client {client} opens connection {id}"));
+        self.connections.push(Connection::new(client));
+        let now = self.instant();
+        self.broker.handle_opened(now, crate::broker::connection(id));
+        self.clients[client].connection = Some(id);
+        self.ledger.opened(client);
+    }
+
+    /// The address or the server answers what the link asked.
+    pub(crate) fn dialed(&mut self, client: usize, life: u32, what: Dialed) {
+        let now = self.instant();
+        let fails = !self.calm && self.dice.chance(10);
+        let this = &mut self.clients[client];
+        if this.life != life || this.session.is_none() {
+            return;
+        }
+        let Driver::Link(link) = &mut this.driver else {
+            return;
+        };
+        match what {
+            Dialed::Resolved if fails => link.handle_resolved(now, Err(io::ErrorKind::NotFound.into())),
+            Dialed::Resolved => {
+                let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+                link.handle_resolved(now, Ok(vec![address(1), address(2)]));
+            }
+            Dialed::Connected if fails => link.handle_dialed(now, Err(io::ErrorKind::ConnectionRefused.into())),
+            Dialed::Connected => {
+                if this.connection.is_none() && link.wants_socket() {
+                    self.open_connection(client);
+                    if let Driver::Link(link) = &mut self.clients[client].driver {
+                        link.handle_dialed(now, Ok(()));
+                    }
+                }
+            }
+        }
+        self.pump_client(client);
+    }
+
+    /// Something arrived at the client's end of a connection.
+    pub(crate) fn client_reads(&mut self, id: usize) {
+        let client = self.connections[id].client;
+        while let Some(arrival) = self.connections[id].to_client.read(self.now) {
+            if !self.connections[id].client_open {
+                continue;
+            }
+            match arrival {
+                Arrival::Bytes(bytes) => self.client_gets(client, id, bytes),
+                Arrival::End => {
+                    self.note(|| format!("client {client} sees the end of connection {id}"));
+                    self.client_lost(client, CloseCause::Closed);
+                }
+            }
+        }
+    }
+
+    fn client_gets(&mut self, client: usize, id: usize, mut bytes: Bytes) {
+        // One packet at a time where the client may stop reading at any of them: what it has not read does not count.
+        let careful = self.scenario.excused.errors;
+        while !bytes.is_empty() {
+            let live = self.clients[client]
+                .session
+                .as_ref()
+                .is_some_and(|session| session.close_request().is_none() && !session.is_offline());
+            let tap = &mut self.connections[id].reached_client;
+            let mut given = bytes.clone();
+            let before = tap.len();
+            tap.extend_from_slice(&bytes);
+            let mut packets = Vec::new();
+            while let Some(len) = wire::packet_len(tap)
+                && (packets.is_empty() || !careful)
+            {
+                packets.push(tap.split_to(len));
+            }
+            if careful && let Some(packet) = packets.first() {
+                given.truncate(packet.len() - before);
+                tap.clear();
+            }
+            bytes = bytes.split_off(given.len());
+            for packet in &packets {
+                self.note(|| format!("client {client} gets {}{}", Raw(packet), if live { "" } else { ", too late" }));
+                if live {
+                    self.ledger.reached(client, Raw(packet));
+                }
+            }
+            let now = self.instant();
+            let this = &mut self.clients[client];
+            let Some(session) = &mut this.session else {
+                return;
+            };
+            let mut given = BytesMut::from(&given[..]);
+            match &mut this.driver {
+                Driver::Direct { .. } => session.handle_bytes(now, &mut given),
+                Driver::Link(link) => link.handle_received(now, &mut given).expect("invariant: there are no layers"),
+            }
+            self.pump_client(client);
+            if self.clients[client].connection != Some(id) {
+                return;
+            }
+        }
+    }
+
+    /// Does everything the session and its driver ask for.
+    pub(crate) fn pump_client(&mut self, client: usize) {
+        for _ in 0..10_000 {
+            let mut moved = self.exchange(client);
+            moved |= self.tell(client);
+            moved |= self.journal(client);
+            moved |= self.exchange(client);
+            moved |= self.dial(client);
+            moved |= self.transmit(client);
+            moved |= self.close_if_asked(client);
+            if !moved {
+                let waiting = self.clients[client].session.as_ref().map_or(0, |session| session.queued().0);
+                return self.ledger.check_queue(client, waiting);
+            }
+        }
+        self.ledger.fail(|| format!("client {client} never comes to rest"));
+    }
+
+    fn exchange(&mut self, client: usize) -> bool {
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        let Some(session) = &mut this.session else {
+            return false;
+        };
+        match &mut this.driver {
+            Driver::Direct { out, .. } => {
+                let before = out.position();
+                if this.connection.is_some() {
+                    session.poll_bytes(out);
+                }
+                out.position() > before
+            }
+            Driver::Link(link) => {
+                link.exchange(now, session);
+                while link.poll_event().is_some() {}
+                false
+            }
+        }
+    }
+
+    fn tell(&mut self, client: usize) -> bool {
+        let mut told = false;
+        let now = self.instant();
+        while let Some(event) = self.clients[client].session.as_mut().and_then(|session| session.poll_event(now)) {
+            told = true;
+            self.application(client, event);
+        }
+        told
+    }
+
+    fn journal(&mut self, client: usize) -> bool {
+        let Some(batch) = self.clients[client].session.as_mut().and_then(Session::poll_journal) else {
+            return false;
+        };
+        let delay = self.dice.up_to(self.scenario.clients[client].disk_delay);
+        let this = &mut self.clients[client];
+        let (lsn, life) = (batch.last, this.life);
+        let count = this.disk.write(batch);
+        let due = this.disk.due(self.now, delay);
+        self.at(due, What::Durable { client, life, count, lsn });
+        true
+    }
+
+    fn dial(&mut self, client: usize) -> bool {
+        let life = self.clients[client].life;
+        let Driver::Link(link) = &mut self.clients[client].driver else {
+            return false;
+        };
+        let dialed = match link.poll_dial() {
+            None => return false,
+            Some(Dial::Resolve { .. }) => Dialed::Resolved,
+            Some(Dial::Connect(_)) => Dialed::Connected,
+            Some(other) => panic!("a driver that does not know {other:?}"),
+        };
+        let wait = self.dice.up_to(Duration::from_millis(300));
+        self.later(wait, What::Dialed { client, life, dialed });
+        true
+    }
+
+    /// Hands bytes to the network, as many as it takes.
+    fn transmit(&mut self, client: usize) -> bool {
+        let now = self.instant();
+        let Some(id) = self.clients[client].connection else {
+            return false;
+        };
+        let most = self.scenario.clients[client].socket_buffer;
+        let room = most.saturating_sub(self.connections[id].to_broker.waiting());
+        if room == 0 {
+            return false;
+        }
+        let this = &mut self.clients[client];
+        let mut bytes = Vec::new();
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = match &mut this.driver {
+            Driver::Direct { out, .. } => out.slices(&mut slices),
+            Driver::Link(link) => link.poll_transmit(now, &mut slices).expect("invariant: there are no layers"),
+        };
+        for slice in &slices[..filled] {
+            let len = slice.len().min(room - bytes.len());
+            bytes.extend_from_slice(&slice[..len]);
+        }
+        if bytes.is_empty() {
+            return false;
+        }
+        match &mut this.driver {
+            Driver::Direct { out, written, .. } => {
+                out.advance(bytes.len());
+                *written += bytes.len() as u64;
+            }
+            Driver::Link(link) => link.handle_sent(bytes.len()),
+        }
+        self.connections[id].left_client.extend_from_slice(&bytes);
+        while let Some(len) = wire::packet_len(&self.connections[id].left_client) {
+            let packet = self.connections[id].left_client.split_to(len);
+            self.note(|| format!("client {client} → broker on connection {id}: {}", Raw(&packet)));
+            let this = &self.clients[client];
+            self.ledger.left(client, Raw(&packet), &this.disk);
+        }
+        self.write(id, End::Broker, &bytes);
+        let this = &mut self.clients[client];
+        if let (Driver::Direct { written, .. }, Some(session)) = (&this.driver, &mut this.session) {
+            session.handle_sent(now, *written);
+        }
+        true
+    }
+
+    fn close_if_asked(&mut self, client: usize) -> bool {
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        let (Some(id), Some(session)) = (this.connection, &mut this.session) else {
+            return false;
+        };
+        match &mut this.driver {
+            Driver::Direct { out, lingers, .. } => match session.close_request() {
+                None => false,
+                Some(CloseRequest::AfterFlush) if session.is_flushed() == Flushed::No || !out.is_empty() => {
+                    if !core::mem::replace(lingers, true) {
+                        self.later(Duration::from_secs(1), What::Linger { client, id });
+                    }
+                    false
+                }
+                Some(CloseRequest::AfterFlush | CloseRequest::AtOnce) => {
+                    self.client_lost(client, CloseCause::Abandoned);
+                    true
+                }
+            },
+            Driver::Link(link) => match link.poll_close(now) {
+                None => false,
+                Some(Close::ShutWrite) => {
+                    let travel = self.travel();
+                    if let Some(due) = self.connections[id].to_broker.close(self.now, travel, &mut self.dice) {
+                        self.arrive(due, id, End::Broker);
+                    }
+                    true
+                }
+                Some(Close::Drop) => {
+                    self.client_lost(client, CloseCause::Abandoned);
+                    true
+                }
+            },
+        }
+    }
+
+    /// A direct client has waited long enough for its last words to leave.
+    pub(crate) fn lingered(&mut self, client: usize, id: usize) {
+        let this = &self.clients[client];
+        if this.connection == Some(id) && this.session.as_ref().is_some_and(|session| session.close_request().is_some())
+        {
+            self.client_lost(client, CloseCause::Abandoned);
+        }
+    }
+
+    /// The client's socket is gone, by its own hand or not.
+    pub(crate) fn client_lost(&mut self, client: usize, cause: CloseCause) {
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        let Some(id) = this.connection else {
+            return;
+        };
+        let Some(session) = &mut this.session else {
+            return;
+        };
+        if let Driver::Link(link) = &mut this.driver {
+            link.exchange(now, session);
+        }
+        this.last_cause = None;
+        session.handle_closed(cause);
+        self.tell(client);
+        self.clients[client].connection = None;
+        self.drop_socket(id);
+        let this = &mut self.clients[client];
+        let requested = this.last_cause == Some(Cause::Requested);
+        let life = this.life;
+        match &mut this.driver {
+            Driver::Direct { out, .. } => {
+                out.clear();
+                if !requested {
+                    let wait = self.dice.up_to(Duration::from_secs(1));
+                    self.later(wait, What::Connect { client, life });
+                }
+            }
+            Driver::Link(link) => link.handle_lost(now, if requested { Next::Stop } else { Next::Again }),
+        }
+        if requested {
+            let wait = self.dice.up_to(Duration::from_secs(4));
+            self.later(wait, What::Connect { client, life });
+        }
+    }
+
+    /// The client's end of a connection is closed; what has left still travels.
+    pub(crate) fn drop_socket(&mut self, id: usize) {
+        let travel = self.travel();
+        let connection = &mut self.connections[id];
+        if core::mem::replace(&mut connection.client_open, false) {
+            connection.to_client.cut(0);
+            if let Some(due) = connection.to_broker.close(self.now, travel, &mut self.dice) {
+                self.arrive(due, id, End::Broker);
+            }
+        }
+    }
+
+    // The application.
+
+    fn application(&mut self, client: usize, event: Event) {
+        match event {
+            Event::Connected(ack) => self.connected(client, &ack),
+            Event::Disconnected(cause) => self.disconnected(client, cause),
+            Event::Message { publish, delivery, .. } => {
+                let id = delivery.packet_id().map(karere_proto::PacketId::get);
+                self.note(|| format!("client {client} is given {publish:?}"));
+                if let Some(number) = self.ledger.delivered(client, &publish, id)
+                    && id.is_some()
+                {
+                    self.received(client, delivery, number);
+                }
+            }
+            Event::Published { token, outcome, .. } => {
+                self.note(|| format!("client {client}: {token:?} {outcome}"));
+                self.ledger.published(client, token.get(), &outcome);
+            }
+            Event::Subscribed { token, ack, .. } => {
+                self.note(|| format!("client {client}: {token:?} subscribed {ack:?}"));
+                self.ledger.answered(client, token.get());
+                let this = &mut self.clients[client];
+                let asked = this.subscribing.remove(&token).unwrap_or_default();
+                for (at, reason) in asked.into_iter().zip(ack.map_or_else(Vec::new, |ack| ack.reasons)) {
+                    let wanted = &this.wishes[at];
+                    let granted = matches!(reason, ReasonCode::GrantedQoS1 | ReasonCode::GrantedQoS2);
+                    if granted && wanted.wanted && wanted.leaving == 0 {
+                        self.ledger.subscribed(client, wanted.wish);
+                    }
+                }
+            }
+            Event::Unsubscribed { token, .. } => {
+                self.note(|| format!("client {client}: {token:?} unsubscribed"));
+                self.ledger.answered(client, token.get());
+                let this = &mut self.clients[client];
+                if let Some(at) = this.unsubscribing.remove(&token) {
+                    this.wishes[at].leaving -= 1;
+                }
+            }
+            other => self.ledger.fail(|| format!("client {client}: unexpected {other:?}")),
+        }
+    }
+
+    fn connected(&mut self, client: usize, ack: &ConnAck) {
+        let receive_maximum = ack.properties.receive_maximum().unwrap_or(u16::MAX);
+        self.note(|| format!("client {client} is connected, session present: {}", ack.session_present));
+        self.ledger.connected(client, ack.session_present, receive_maximum);
+        if !ack.session_present {
+            let all = self.clients[client].wishes.iter().enumerate();
+            let wanted = all.filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at).collect::<Vec<_>>();
+            self.subscribe(client, wanted);
+        }
+    }
+
+    fn disconnected(&mut self, client: usize, cause: Cause) {
+        self.note(|| format!("client {client} is disconnected: {cause}"));
+        self.ledger.closed(client);
+        self.disconnects += 1;
+        if let Cause::Protocol(error) = &cause
+            && !self.scenario.excused.errors
+            && !(error.rule == Rule::SessionPresent && self.scenario.clients[client].is_v5())
+        {
+            self.ledger.fail(|| format!("client {client} finds fault with the broker: {cause}"));
+        }
+        self.clients[client].last_cause = Some(cause);
+    }
+
+    fn received(&mut self, client: usize, delivery: Delivery, number: Number) {
+        let life = self.clients[client].life;
+        self.clients[client].waiting.push((delivery, number));
+        match self.scenario.clients[client].habit {
+            Habit::Prompt => self.acknowledge(client, life),
+            Habit::Slow { longest, .. } => {
+                let wait = self.dice.up_to(if self.calm { Duration::from_millis(10) } else { longest });
+                self.later(wait, What::Acknowledge { client, life });
+            }
+        }
+    }
+
+    /// Deals with one message, whichever.
+    pub(crate) fn acknowledge(&mut self, client: usize, life: u32) {
+        let count = self.clients[client].waiting.len();
+        if self.clients[client].life != life || count == 0 {
+            return;
+        }
+        let at = self.dice.index(count);
+        let refuses = match self.scenario.clients[client].habit {
+            Habit::Prompt => false,
+            Habit::Slow { refused_percent, .. } => self.dice.chance(refused_percent),
+        };
+        let this = &mut self.clients[client];
+        let (mut delivery, number) = this.waiting.swap_remove(at);
+        let Some(session) = &mut this.session else {
+            return;
+        };
+        if refuses {
+            match session.refuse(delivery, ReasonCode::QuotaExceeded) {
+                Ok(()) => {
+                    self.note(|| format!("client {client} refuses message {number}"));
+                    return self.ledger.refused(client, number);
+                }
+                Err((back, _)) => delivery = back,
+            }
+        }
+        let before = session.journal_position().0;
+        session.acknowledge(delivery);
+        let after = session.journal_position().0;
+        self.note(|| format!("client {client} acknowledges message {number}"));
+        self.ledger.acknowledged(client, number, (after > before).then(|| after.get()));
+    }
+
+    /// Asks for these subscriptions in one packet.
+    pub(crate) fn subscribe(&mut self, client: usize, which: Vec<usize>) {
+        if which.is_empty() {
+            return;
+        }
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        let filter = |wish: Wish| Filter::new(&wish.filter()).expect("invariant: a legal filter");
+        let subscriptions = which.iter().map(|&at| {
+            let wanted = &this.wishes[at];
+            Subscription::new(filter(wanted.wish), SubscribeOptions::new(wanted.qos))
+        });
+        let subscribe = Subscribe::many(subscriptions.collect::<Vec<_>>());
+        let Some(session) = &mut this.session else {
+            return;
+        };
+        match session.subscribe(now, subscribe) {
+            Ok(token) => {
+                for &at in &which {
+                    this.wishes[at].wanted = true;
+                }
+                this.subscribing.insert(token, which);
+                self.ledger.requested(client, token.get());
+            }
+            Err(error) if self.scenario.limits => self.note(|| format!("client {client} cannot subscribe: {error}")),
+            Err(error) => self.ledger.fail(|| format!("client {client} cannot subscribe: {error}")),
+        }
+    }
+
+    pub(crate) fn subscribe_one(&mut self, client: usize) {
+        let count = self.clients[client].wishes.len();
+        if count > 0 {
+            let at = self.dice.index(count);
+            self.subscribe(client, vec![at]);
+        }
+    }
+
+    pub(crate) fn unsubscribe_one(&mut self, client: usize) {
+        let now = self.instant();
+        let this = &mut self.clients[client];
+        let (count, Some(session)) = (this.wishes.len(), &mut this.session) else {
+            return;
+        };
+        if count == 0 {
+            return;
+        }
+        let at = self.dice.index(count);
+        let wanted = &mut this.wishes[at];
+        let unsubscribe = Unsubscribe::new(wanted.wish.filter().as_str()).expect("invariant: a legal filter");
+        if let Ok(token) = session.unsubscribe(now, unsubscribe) {
+            wanted.wanted = false;
+            wanted.leaving += 1;
+            let wish = wanted.wish;
+            this.unsubscribing.insert(token, at);
+            self.ledger.requested(client, token.get());
+            self.ledger.unsubscribing(client, wish);
+        }
+    }
+
+    // Life and death.
+
+    /// The process dies: of what is not durable, some survives.
+    pub(crate) fn crash(&mut self, client: usize) {
+        if self.clients[client].session.is_none() {
+            return;
+        }
+        let survivors = self.dice.index(self.clients[client].disk.at_risk() + 1);
+        if let Some(id) = self.clients[client].connection.take() {
+            let pass = self.dice.index(self.connections[id].to_broker.waiting() + 1);
+            let noticed = self.dice.chance(70);
+            let connection = &mut self.connections[id];
+            connection.client_open = false;
+            connection.to_client.cut(0);
+            connection.to_broker.cut(pass);
+            if noticed {
+                let due = connection.to_broker.end_at(self.now);
+                self.arrive(due, id, End::Broker);
+            }
+        }
+        let this = &mut self.clients[client];
+        this.session = None;
+        this.life += 1;
+        this.waiting.clear();
+        this.subscribing.clear();
+        this.unsubscribing.clear();
+        for wanted in &mut this.wishes {
+            wanted.leaving = 0;
+        }
+        let life = this.life;
+        match this.disk.crash(survivors) {
+            Ok(snapshot) => {
+                self.ledger.crashed(client, &this.disk, &snapshot);
+                self.note(|| format!("client {client} crashes; the disk has {snapshot:?}"));
+                self.crashes += 1;
+                let wait = self.dice.up_to(Duration::from_secs(3));
+                self.later(wait, What::Restart { client, life, snapshot: Box::new(snapshot) });
+            }
+            Err(error) => self.ledger.fail(|| format!("client {client}: {error}")),
+        }
+    }
+
+    pub(crate) fn restart(&mut self, client: usize, snapshot: karere_proto::session::Snapshot) {
+        let now = self.instant();
+        self.note(|| format!("client {client} starts again"));
+        let driver = Driver::new(self.scenario.clients[client].reach, &mut self.dice);
+        let this = &mut self.clients[client];
+        this.driver = driver;
+        let session = Session::restore(now, this.config.clone(), snapshot);
+        this.session = Some(session.expect("invariant: a legal configuration"));
+        // What it wanted is asked for again: the process does not know what became of it.
+        let wanted = this.wishes.iter().enumerate().filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at);
+        let wanted = wanted.collect();
+        self.subscribe(client, wanted);
+        self.start(client);
+    }
+
+    /// True when it has a journal.
+    pub(crate) fn journals(&self, client: usize) -> bool {
+        self.clients[client].config.journal == Journal::On
+    }
+}
+
+/// What a link asked for and got.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Dialed {
+    Connected,
+    Resolved,
+}
