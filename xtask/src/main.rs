@@ -1,6 +1,8 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `instructions`.
 
 mod bench;
+mod fuzz;
+mod instructions;
 mod interop;
 mod out;
 mod process;
@@ -20,9 +22,11 @@ The project's own commands.
 Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
-  test    Runs every check, and stops at the first step that fails
-  bench   Runs the codec's benchmarks, and builds the driver to measure the client with
-  help    Prints this
+  test          Runs every check, and stops at the first step that fails
+  bench         Runs the codec's benchmarks, and builds the driver to measure the client with
+  fuzz          Runs the fuzz targets for a while, and fails when one of them does
+  instructions  Counts instructions, and fails when there are 5 % more than bench/instructions/baseline.txt says
+  help          Prints this
 
 Options of test:
   --only STEPS    Runs these steps only, separated by commas:
@@ -38,6 +42,15 @@ Options of test:
 
 Options of bench:
   -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...
+
+Options of fuzz:
+  --seconds N     Runs each target this long; 10 when not given. With 0, for ever
+  --target T      Runs this target only; may be given more than once
+  -- ARGS         Hands libFuzzer these instead: a file to run again, -minimize_crash=1, ...
+
+Options of instructions:
+  --accept        Writes the figures into the baseline
+  --no-install    Never installs anything. Without it, valgrind is installed as mosquitto is
 
 Environment of test:
   CI=true                   The compiler's warnings are errors too
@@ -64,6 +77,10 @@ fn main() -> ExitCode {
         }
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
         Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
+        Command::Fuzz(options) => Workspace::open().and_then(|workspace| fuzz::run(&workspace, &options)),
+        Command::Instructions(options) => {
+            Workspace::open().and_then(|workspace| instructions::run(&workspace, options))
+        }
     };
     match outcome {
         Ok(exit) => exit,
@@ -77,7 +94,9 @@ fn main() -> ExitCode {
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Bench(Vec<String>),
+    Fuzz(fuzz::Options),
     Help,
+    Instructions(instructions::Options),
     Test(test::Options),
 }
 
@@ -98,6 +117,8 @@ impl Command {
                 Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
                 Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
             },
+            "fuzz" => parse_fuzz(args).map(Self::Fuzz),
+            "instructions" => parse_instructions(args).map(Self::Instructions),
             other => Err(format!("there is no command {other}")),
         }
     }
@@ -118,6 +139,40 @@ fn parse_test(args: &[String]) -> Result<test::Options, String> {
     }
     if !only.is_empty() {
         options.steps.retain(|step| only.contains(step));
+    }
+    Ok(options)
+}
+
+fn parse_fuzz(args: &[String]) -> Result<fuzz::Options, String> {
+    let mut options = fuzz::Options::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let (name, given) = arg.split_once('=').map_or((arg.as_str(), None), |(name, value)| (name, Some(value)));
+        let mut value = || {
+            let value = given.or_else(|| args.next().map(String::as_str));
+            value.filter(|value| !value.is_empty()).ok_or_else(|| format!("{name} needs a value"))
+        };
+        match name {
+            "--seconds" => options.seconds = value()?.parse().map_err(|_| "--seconds needs a number")?,
+            "--target" => options.targets.push(value()?.to_owned()),
+            "--" => {
+                options.args = args.cloned().collect();
+                break;
+            }
+            _ => return Err(format!("fuzz has no option {arg}")),
+        }
+    }
+    Ok(options)
+}
+
+fn parse_instructions(args: &[String]) -> Result<instructions::Options, String> {
+    let mut options = instructions::Options::default();
+    for arg in args {
+        match arg.as_str() {
+            "--accept" => options.baseline = instructions::Baseline::Accept,
+            "--no-install" => options.install = Install::Never,
+            _ => return Err(format!("instructions has no option {arg}")),
+        }
     }
     Ok(options)
 }
@@ -171,6 +226,22 @@ mod tests {
         for line in
             ["tset", "test --only", "test --only fnt", "test --only=", "test --keep-going=no", "test x", "bench x"]
         {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_fuzz_and_of_instructions() {
+        let fuzz = |seconds, targets: &[&str], args: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+            Ok(Command::Fuzz(fuzz::Options { seconds, targets: owned(targets), args: owned(args) }))
+        };
+        assert_eq!(parse("fuzz"), fuzz(10, &[], &[]));
+        assert_eq!(parse("fuzz --seconds 3 --target=a --target b"), fuzz(3, &["a", "b"], &[]));
+        assert_eq!(parse("fuzz --target a -- -runs=1 --help"), fuzz(10, &["a"], &["-runs=1", "--help"]));
+        assert!(matches!(parse("instructions --accept"), Ok(Command::Instructions(options))
+            if options.baseline == instructions::Baseline::Accept));
+        for line in ["fuzz --seconds", "fuzz --seconds x", "fuzz --target=", "fuzz x", "instructions x"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -1,6 +1,9 @@
 //! Where a server is: URLs, hosts, ports, paths.
 
-use core::{fmt, net::SocketAddr};
+use core::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+};
 use std::path::PathBuf;
 
 /// Where a server is, by name.
@@ -94,6 +97,7 @@ impl Url {
         };
         let (host, port) = match place.strip_prefix('[') {
             Some(bracketed) => match bracketed.split_once(']') {
+                Some((host, _)) if !is_ipv6(host) => return fail("has brackets around what is no IPv6 address"),
                 Some((host, after)) => {
                     (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("?") }))
                 }
@@ -110,10 +114,10 @@ impl Url {
         if host.is_empty() {
             return fail("names no host");
         }
-        let port = match port.map(str::parse::<u16>) {
+        let port = match port.map(parse_port) {
             None => default_port,
-            Some(Ok(port)) if port > 0 => port,
-            Some(_) => return fail("has a port that is not 1 to 65535"),
+            Some(Some(port)) => port,
+            Some(None) => return fail("has a port that is not 1 to 65535"),
         };
         let (user_name, password) = match credentials {
             None => (None, None),
@@ -133,12 +137,28 @@ impl Url {
     }
 }
 
-/// Secrets never reach an error's text.
+/// Secrets never reach an error's text, not even when the scheme before them was forgotten.
 fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
+    let Some(at) = url.rfind('@') else {
+        return url.to_owned();
+    };
+    let (before, after) = url.split_at(at);
+    let scheme = before.split_once("://").map(|(scheme, _)| scheme);
+    match scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        Some(scheme) => format!("{scheme}://…{after}"),
+        None => format!("…{after}"),
     }
+}
+
+/// True for an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+fn is_ipv6(host: &str) -> bool {
+    host.split_once('%').map_or(host, |(address, _)| address).parse::<Ipv6Addr>().is_ok()
+}
+
+/// Digits only: a sign is none.
+fn parse_port(port: &str) -> Option<u16> {
+    let digits = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().filter(|&port| port > 0)
 }
 
 fn percent_decode(text: &str) -> Option<String> {
@@ -146,8 +166,8 @@ fn percent_decode(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         if byte == b'%' {
-            let digits = core::str::from_utf8(after.get(..2)?).ok()?;
-            decoded.push(u8::from_str_radix(digits, 16).ok()?);
+            let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+            decoded.push(u8::try_from(digit(0)? << 4 | digit(1)?).ok()?);
             rest = &after[2..];
         } else {
             decoded.push(byte);
@@ -200,6 +220,7 @@ mod tests {
             ("tcp://h:7/", tcp("h", 7), None, None),
             ("mqtt://[::1]:1884", tcp("::1", 1884), None, None),
             ("mqtt://[::1]", tcp("::1", 1883), None, None),
+            ("mqtt://[fe80::1%eth0]:1", tcp("fe80::1%eth0", 1), None, None),
             ("mqtt://u@h", tcp("h", 1883), Some("u"), None),
             ("mqtt://u%40x:p%3A%2F@h:1", tcp("h", 1), Some("u@x"), Some("p:/")),
             ("mqtt://u:@h", tcp("h", 1883), Some("u"), Some("")),
@@ -220,12 +241,16 @@ mod tests {
             "mqtt://h:0",
             "mqtt://h:65536",
             "mqtt://h:x",
+            "mqtt://h:+1",
+            "mqtt://[h]",
+            "mqtt://[[a]",
             "mqtt://::1",
             "mqtt://[::1",
             "mqtt://[::1]x",
             "mqtt://h/path",
             "unix://",
             "mqtt://u:%zz@h",
+            "mqtt://u:%+1@h",
             "wss://h",
         ] {
             let error = Url::parse(url).expect_err(url).to_string();
@@ -233,5 +258,9 @@ mod tests {
         }
         let error = Url::parse("mqtt://user:secret@h:0").expect_err("bad port").to_string();
         assert!(!error.contains("secret") && error.contains("@h:0"), "{error}");
+        for url in ["user:secret@h", "user:secret@h://", "user:secret://x@h", "mqtt:user:secret@h"] {
+            let error = Url::parse(url).expect_err(url).to_string();
+            assert!(!error.contains("secret") && error.contains("@h"), "{error}");
+        }
     }
 }

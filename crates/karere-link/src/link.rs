@@ -72,6 +72,22 @@ impl Default for Policy {
     }
 }
 
+/// 136 years. A deadline that is farther away may be more than an [`Instant`] can say.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Policy {
+    /// As it is, with times that are for ever cut to [`LONGEST`].
+    fn bounded(self) -> Self {
+        Self {
+            minimum_delay: self.minimum_delay.min(LONGEST),
+            maximum_delay: self.maximum_delay.min(LONGEST),
+            connect_timeout: self.connect_timeout.min(LONGEST),
+            linger: self.linger.min(LONGEST),
+            ..self
+        }
+    }
+}
+
 /// What a driver shall do to reach the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -173,6 +189,7 @@ struct Pipe {
 impl Link {
     /// A link to `endpoint` that does nothing yet. `rng` spreads the waits.
     pub fn new(endpoint: Endpoint, policy: Policy, rng: Rng) -> Self {
+        let policy = policy.bounded();
         let backoff = Backoff::new(policy.minimum_delay, policy.maximum_delay, policy.jitter);
         Self { endpoint, policy, backoff, rng, phase: Phase::Idle, events: VecDeque::new(), pipe: Pipe::default() }
     }
@@ -199,6 +216,7 @@ impl Link {
 
     /// Changes how the link behaves from the next attempt on.
     pub fn set_policy(&mut self, policy: Policy) {
+        let policy = policy.bounded();
         self.backoff = Backoff::new(policy.minimum_delay, policy.maximum_delay, policy.jitter);
         self.policy = policy;
     }
@@ -223,8 +241,8 @@ impl Link {
 
     /// The addresses of the host, or why there are none.
     pub fn handle_resolved(&mut self, now: Instant, outcome: io::Result<Vec<SocketAddr>>) {
-        if !matches!(self.phase, Phase::Resolving { .. }) {
-            return; // given up meanwhile
+        if !matches!(self.phase, Phase::Resolving { asked: Asked::Yes, .. }) {
+            return; // given up meanwhile; and what was not asked for is of an earlier attempt
         }
         match outcome {
             Ok(addresses) if addresses.is_empty() => self.fail(now, DialProblem::NoAddress),
@@ -305,13 +323,7 @@ impl Link {
     pub fn poll_transmit<'a>(&'a mut self, now: Instant, out: &mut [IoSlice<'a>]) -> Result<usize, LayerError> {
         let pipe = &mut self.pipe;
         if !pipe.stack.is_empty() {
-            let before = pipe.wire.position();
-            pipe.stack.seal(now, &mut pipe.plain, &mut pipe.wire)?;
-            let after = pipe.wire.position();
-            let sealed = pipe.taken - pipe.plain.len() as u64;
-            if after > before {
-                pipe.marks.push_back((after, sealed));
-            }
+            pipe.seal(now)?;
         }
         Ok(pipe.wire.slices(out))
     }
@@ -492,14 +504,25 @@ impl Link {
                 let said = if pipe.stack.is_empty() {
                     Ok(())
                 } else {
-                    pipe.stack
-                        .seal(now, &mut pipe.plain, &mut pipe.wire)
-                        .and_then(|()| pipe.stack.close(now, &mut pipe.wire))
+                    pipe.seal(now).and_then(|()| pipe.stack.close(now, &mut pipe.wire))
                 };
                 if said.is_ok() { Stage::Shut } else { Stage::Drop }
             }
         };
         self.phase = Phase::Closing { since, deadline, stage };
+    }
+}
+
+impl Pipe {
+    /// Passes the session's bytes down through the layers, and notes how far they have come.
+    fn seal(&mut self, now: Instant) -> Result<(), LayerError> {
+        let before = self.wire.position();
+        self.stack.seal(now, &mut self.plain, &mut self.wire)?;
+        let after = self.wire.position();
+        if after > before {
+            self.marks.push_back((after, self.taken - self.plain.len() as u64));
+        }
+        Ok(())
     }
 }
 
@@ -585,3 +608,6 @@ impl core::error::Error for DialError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ pub enum FirstConnection {
 /// What a client is configured with: a URL and methods to be chained.
 ///
 /// Nothing is checked before the client is made, except the URL; then [`OptionsError`] tells what is wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     url: Url,
     version: Version,
@@ -326,7 +326,7 @@ impl Options {
             ClientId::Given(id) => string("client identifier", id)?,
             ClientId::Server => Utf8String::default(),
         };
-        let seconds = self.keep_alive.as_secs() + u64::from(self.keep_alive.subsec_nanos() > 0);
+        let seconds = self.keep_alive.as_secs().saturating_add(u64::from(self.keep_alive.subsec_nanos() > 0));
         let mut session = Config::new(self.version, client_id);
         session.connect.keep_alive = u16::try_from(seconds).map_err(|_| OptionsError::KeepAlive(self.keep_alive))?;
         session.connect.user_name = self.user_name.as_deref().map(|name| string("user name", name)).transpose()?;
@@ -352,6 +352,32 @@ impl Options {
             acknowledge: self.acknowledge,
             bind: self.bind,
         })
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &self.url)
+            .field("version", &self.version)
+            .field("client_id", &self.client_id)
+            .field("user_name", &self.user_name)
+            .field("password", &self.password.as_ref().map(|_| "(hidden)"))
+            .field("keep_alive", &self.keep_alive)
+            .field("clean_start", &self.clean_start)
+            .field("session_expiry", &self.session_expiry)
+            .field("will", &self.will)
+            .field("properties", &self.properties)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("queue", &self.queue)
+            .field("lost_session", &self.lost_session)
+            .field("connack_timeout", &self.connack_timeout)
+            .field("ping_timeout", &self.ping_timeout)
+            .field("policy", &self.policy)
+            .field("first_connection", &self.first_connection)
+            .field("acknowledge", &self.acknowledge)
+            .field("bind", &self.bind)
+            .finish()
     }
 }
 
@@ -447,6 +473,7 @@ mod tests {
             (options().session_expiry(SessionExpiry::Never), "set one"),
             (options().max_in_flight(0), "at least 1"),
             (options().keep_alive(Duration::from_secs(65_536)), "65535"),
+            (options().keep_alive(Duration::MAX), "65535"),
             (options().reconnect_delay(Duration::from_secs(2), Duration::from_secs(1)), "longer"),
             (options().client_id("a\0b"), "U+0000"),
             (options().version(Version::V31).client_id("x".repeat(24)), "1 to 23"),
@@ -475,6 +502,7 @@ mod tests {
     #[test]
     fn credentials_of_the_url_are_used_and_hidden() {
         let options = Options::new("mqtt://user:secret@h").expect("legal URL");
+        assert!(!format!("{options:?}").contains("secret"));
         let parts = parts(options).expect("legal");
         assert_eq!(parts.session.connect.password.as_deref(), Some(&b"secret"[..]));
         assert!(!format!("{parts:?}").contains("secret"));

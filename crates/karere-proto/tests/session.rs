@@ -7,8 +7,10 @@ mod session {
     #[macro_use]
     mod kit;
 
+    mod alias;
     mod closing;
     mod crash;
+    mod expiry;
     mod handshake;
     mod identifiers;
     mod inbound;
@@ -19,7 +21,9 @@ mod session {
     mod queue;
     mod refusals;
     mod requests;
+    mod resubscribe;
     mod resume;
+    mod stalled;
     mod trace;
     mod window;
 }

@@ -57,11 +57,14 @@ impl World<'_> {
     /// Whether a session is new is not asked of CONNACK, which may be lost.
     fn broker_gets_connect(&mut self, now: Instant, id: usize, client: usize, mut packet: BytesMut) {
         let name = self.clients[client].name.clone();
-        let existed = self.broker.session(&name).is_some();
+        // A temporary one ends with the connection that this one takes over.
+        let temporary = self.scenario.clients[client].config.session_expiry.seconds() == 0;
+        let existed = self.broker.session(&name).is_some() && !temporary;
         let clean = self.clients[client].asks_clean(&packet);
+        let before = self.broker.counters().accepted;
         self.broker.handle_bytes(now, connection(id), &mut packet);
-        let mine = self.broker.connection_of(&name) == Some(connection(id));
-        if mine && (clean || !existed) {
+        let accepted = self.broker.counters().accepted > before;
+        if accepted && (clean || !existed) {
             self.note(|| format!("broker begins a session for client {client}"));
             self.ledger.new_server_session(client);
             self.ids[client].clear();

@@ -34,7 +34,7 @@ pub(crate) struct Client {
     /// Which life it is; deadlines of an earlier one are void.
     pub(crate) life: u32,
     /// Messages that the application has not dealt with.
-    pub(crate) waiting: Vec<(Delivery, Number)>,
+    pub(crate) waiting: Vec<(Delivery, Option<Number>)>,
     wishes: Vec<Wanted>,
     subscribing: BTreeMap<Token, Vec<usize>>,
     unsubscribing: BTreeMap<Token, usize>,
@@ -116,6 +116,15 @@ impl Client {
             Driver::Link(link) => link.poll_timeout(),
         };
         session.poll_timeout().into_iter().chain(link).min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: std::time::Instant) {
+        if let Driver::Link(link) = &mut self.driver {
+            link.handle_timeout(now);
+        }
+        if let Some(session) = &mut self.session {
+            session.handle_timeout(now);
+        }
     }
 
     /// Why it cannot rest yet.
@@ -505,9 +514,8 @@ impl World<'_> {
             Event::Message { publish, delivery, .. } => {
                 let id = delivery.packet_id().map(karere_proto::PacketId::get);
                 self.note(|| format!("client {client} is given {publish:?}"));
-                if let Some(number) = self.ledger.delivered(client, &publish, id)
-                    && id.is_some()
-                {
+                let number = self.ledger.delivered(client, &publish, id);
+                if id.is_some() {
                     self.received(client, delivery, number);
                 }
             }
@@ -543,7 +551,9 @@ impl World<'_> {
     fn connected(&mut self, client: usize, ack: &ConnAck) {
         let receive_maximum = ack.properties.receive_maximum().unwrap_or(u16::MAX);
         self.note(|| format!("client {client} is connected, session present: {}", ack.session_present));
-        self.ledger.connected(client, ack.session_present, receive_maximum);
+        let session = self.clients[client].session.as_ref();
+        let record = session.map_or(0, |session| session.journal_position().0.get());
+        self.ledger.connected(client, ack.session_present, receive_maximum, record);
         if !ack.session_present {
             let all = self.clients[client].wishes.iter().enumerate();
             let wanted = all.filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at).collect::<Vec<_>>();
@@ -557,6 +567,7 @@ impl World<'_> {
         self.disconnects += 1;
         if let Cause::Protocol(error) = &cause
             && !self.scenario.excused.errors
+            && !self.ledger.is_deceived(client)
             && !(error.rule == Rule::SessionPresent && self.scenario.clients[client].is_v5())
         {
             self.ledger.fail(|| format!("client {client} finds fault with the broker: {cause}"));
@@ -564,7 +575,7 @@ impl World<'_> {
         self.clients[client].last_cause = Some(cause);
     }
 
-    fn received(&mut self, client: usize, delivery: Delivery, number: Number) {
+    fn received(&mut self, client: usize, delivery: Delivery, number: Option<Number>) {
         let life = self.clients[client].life;
         self.clients[client].waiting.push((delivery, number));
         match self.scenario.clients[client].habit {
@@ -595,17 +606,20 @@ impl World<'_> {
         if refuses {
             match session.refuse(delivery, ReasonCode::QuotaExceeded) {
                 Ok(()) => {
-                    self.note(|| format!("client {client} refuses message {number}"));
-                    return self.ledger.refused(client, number);
+                    self.note(|| format!("client {client} refuses message {number:?}"));
+                    return number.into_iter().for_each(|number| self.ledger.refused(client, number));
                 }
                 Err((back, _)) => delivery = back,
             }
         }
+        let qos = delivery.qos();
         let before = session.journal_position().0;
         session.acknowledge(delivery);
         let after = session.journal_position().0;
-        self.note(|| format!("client {client} acknowledges message {number}"));
-        self.ledger.acknowledged(client, number, (after > before).then(|| after.get()));
+        self.note(|| format!("client {client} acknowledges message {number:?}"));
+        if let Some(number) = number {
+            self.ledger.acknowledged(client, number, qos, (after > before).then(|| after.get()));
+        }
     }
 
     /// Asks for these subscriptions in one packet.
@@ -628,6 +642,10 @@ impl World<'_> {
             Ok(token) => {
                 for &at in &which {
                     this.wishes[at].wanted = true;
+                    if self.scenario.limits {
+                        // It may be granted at QoS 0 this time.
+                        self.ledger.unsubscribing(client, this.wishes[at].wish);
+                    }
                 }
                 this.subscribing.insert(token, which);
                 self.ledger.requested(client, token.get());

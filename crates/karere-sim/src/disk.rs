@@ -13,6 +13,8 @@ pub(crate) struct Disk {
     durable: usize,
     /// How many the present life began with: its record 1 is the one after.
     base: usize,
+    /// The same of the life before.
+    last_base: usize,
     last_due: Duration,
     /// What the durable records add up to.
     snapshot: Snapshot,
@@ -45,7 +47,7 @@ impl Disk {
         self.records.truncate(self.durable + survivors);
         let count = self.records.len();
         self.sync(count)?;
-        self.base = count;
+        self.last_base = core::mem::replace(&mut self.base, count);
         // From the beginning, as a store would load it.
         Snapshot::from_records(self.records.iter().cloned())
     }
@@ -55,9 +57,9 @@ impl Disk {
         self.records.len() - self.durable
     }
 
-    /// Whether the record with this number in the present life is durable.
-    pub(crate) fn is_durable(&self, number: u64) -> bool {
-        (self.durable - self.base) as u64 >= number
+    /// Whether the record with this number in the life that just ended was found on the disk.
+    pub(crate) const fn survived(&self, number: u64) -> bool {
+        (self.base - self.last_base) as u64 >= number
     }
 
     /// What the durable records add up to.

@@ -65,6 +65,9 @@ struct Receipt {
     delivered: bool,
     times: u32,
     allowed: u32,
+    /// QoS 2 deliveries that the application has not dealt with, and the records by which it has with some.
+    open: u32,
+    records: Vec<u64>,
     paid: Paid,
 }
 
@@ -92,6 +95,8 @@ struct Peer {
     /// Sessions the server has made for this client, and the one the client believes in.
     server_session: u32,
     believed_session: u32,
+    /// What it believed in before it learned of the present one, and the record of its journal that says so.
+    learned: Option<(u32, u64)>,
     /// The news that its session was lost never reached it: neither side can know, so nothing is promised.
     deceived: bool,
     in_use: BTreeMap<u16, Use>,
@@ -172,7 +177,7 @@ impl Ledger {
     /// The session took it.
     pub(crate) fn taken(&mut self, client: usize, token: u64, topic: u64, publish: &Publish) {
         let number = self.messages.len();
-        let receipt = Receipt { owed: false, delivered: false, times: 0, allowed: 1, paid: Paid::No };
+        let receipt = Receipt { owed: false, delivered: false, times: 0, allowed: 1, open: 0, records: Vec::new(), paid: Paid::No };
         self.messages.push(Message {
             publisher: client,
             topic,
@@ -277,7 +282,9 @@ impl Ledger {
     }
 
     /// CONNACK of success came.
-    pub(crate) fn connected(&mut self, client: usize, present: bool, receive_maximum: u16) {
+    ///
+    /// `record` is the last of the journal so far: a crash that loses it loses the news of a new session.
+    pub(crate) fn connected(&mut self, client: usize, present: bool, receive_maximum: u16, record: u64) {
         let peer = &mut self.peers[client];
         peer.online = true;
         peer.window = receive_maximum.min(peer.plan.max_in_flight);
@@ -295,7 +302,13 @@ impl Ledger {
             }
         }
         let peer = &mut self.peers[client];
+        peer.learned = (!resumed).then_some((peer.believed_session, record));
         peer.believed_session = peer.server_session;
+    }
+
+    /// True when a client was never told that its session was lost.
+    pub(crate) fn is_deceived(&self, client: usize) -> bool {
+        self.peers[client].deceived
     }
 
     pub(crate) fn closed(&mut self, client: usize) {
@@ -320,8 +333,18 @@ impl Ledger {
     pub(crate) fn crashed(&mut self, client: usize, disk: &Disk, snapshot: &Snapshot) {
         self.closed(client);
         let peer = &mut self.peers[client];
-        let remembered = snapshot.queued.keys().copied().chain(snapshot.in_flight.iter().map(|flow| flow.seq));
+        let remembered = snapshot.queued.keys().copied().chain(snapshot.in_flight.iter().filter(|flow| !flow.given_up).map(|flow| flow.seq));
         let remembered = remembered.collect::<Vec<_>>();
+        if let Some((before, record)) = peer.learned.take()
+            && peer.plan.journal
+            && !disk.survived(record)
+        {
+            // It goes on where the session before ended, and remembers what was in flight then.
+            peer.believed_session = before;
+            peer.generation += 1;
+            peer.was_online_until = self.clock;
+            peer.in_use.clear();
+        }
         for used in peer.in_use.values_mut() {
             if let Use::Message { stage: stage @ Stage::Released, .. } = used {
                 *stage = Stage::Either;
@@ -351,16 +374,13 @@ impl Ledger {
         }
         for message in &mut self.messages {
             let receipt = &mut message.receipts[client];
-            match receipt.paid {
-                Paid::Yes => {}
-                Paid::With(record) if disk.is_durable(record) => receipt.paid = Paid::Yes,
-                Paid::With(_) | Paid::No => {
-                    receipt.paid = Paid::No;
-                    if receipt.delivered {
-                        receipt.allowed = receipt.times + 1;
-                    }
-                }
-            }
+            receipt.paid = match receipt.paid {
+                Paid::Yes => Paid::Yes,
+                Paid::With(record) if disk.survived(record) => Paid::Yes,
+                Paid::With(_) | Paid::No => Paid::No,
+            };
+            let lost = receipt.records.drain(..).filter(|&record| !disk.survived(record)).count();
+            receipt.allowed += core::mem::take(&mut receipt.open) + lost as u32;
         }
         if let Some(failure) = failure {
             self.fail(|| failure);
@@ -382,7 +402,9 @@ impl Ledger {
             }
             _ => None,
         };
-        if let Some(failure) = failure {
+        if let Some(failure) = failure
+            && !self.peers[client].deceived
+        {
             self.fail(|| format!("client {client} sent {raw}: {failure}"));
         }
     }
@@ -401,16 +423,15 @@ impl Ledger {
         let Some(id) = raw.id() else {
             return None;
         };
-        let mut republished = false;
+        let republished = message.left_in.is_some_and(|(generation, _)| generation != peer.generation);
         match (raw.dup(), message.left_in) {
             (false, Some((generation, _))) if generation == peer.generation => {
                 return Some(format!("message {number} is sent again without DUP"));
             }
-            (false, left) => republished = left.is_some(),
             (true, _) if message.taken >= peer.was_online_until => {
                 return Some(format!("message {number} cannot have been sent before, but has DUP"));
             }
-            (true, _) => {}
+            (false, _) | (true, _) => {}
         }
         let known = peer.in_use.iter().find(|(_, used)| used.number() == Some(number)).map(|(&id, &used)| (id, used));
         match (peer.in_use.get(&id), known) {
@@ -474,7 +495,8 @@ impl Ledger {
         let id = raw.id().unwrap_or(0);
         let peer = &mut self.peers[client];
         match peer.in_use.get_mut(&id) {
-            Some(Use::Message { stage: stage @ Stage::Published, .. }) if raw.reason() == 0x92 && self.limits => {
+            // Given up for a limit, by the first PUBREL with a reason code that says so.
+            Some(Use::Message { stage: stage @ Stage::Published, .. }) if self.limits => {
                 *stage = Stage::Released;
                 None
             }
@@ -564,7 +586,11 @@ impl Ledger {
         let peer = &mut self.peers[client];
         let qos = publish.qos.level();
         if let Some(id) = id {
-            peer.inbound.insert((qos, id), number);
+            if publish.retain {
+                peer.inbound.remove(&(qos, id));
+            } else {
+                peer.inbound.insert((qos, id), number);
+            }
         }
         let topic = topic_name(message.publisher, message.topic);
         let intact = publish.payload[..] == payload_of(number, message.len)[..];
@@ -574,10 +600,10 @@ impl Ledger {
         }
         let receipt = &mut message.receipts[client];
         if publish.retain {
-            receipt.delivered = true;
-            return Some(number); // kept by the server; it may come with every subscription
+            return None; // kept by the server; it may come with every subscription
         }
         receipt.times += u32::from(qos != 1);
+        receipt.open += u32::from(qos == 2);
         let excused = qos == 0 && (self.excused.doubled || message.qos > 0) || qos == 2 && peer.deceived;
         if qos != 1 && receipt.times > receipt.allowed && !excused {
             let (times, allowed) = (receipt.times, receipt.allowed);
@@ -603,11 +629,16 @@ impl Ledger {
     }
 
     /// The application is done with a message, from a record of the journal on if there is one.
-    pub(crate) fn acknowledged(&mut self, client: usize, number: Number, record: Option<u64>) {
+    pub(crate) fn acknowledged(&mut self, client: usize, number: Number, qos: QoS, record: Option<u64>) {
         let receipt = &mut self.messages[number].receipts[client];
+        if qos == QoS::ExactlyOnce {
+            receipt.open = receipt.open.saturating_sub(1);
+            receipt.records.extend(record);
+        }
         receipt.paid = match (record, receipt.paid) {
             (_, Paid::Yes) | (None, _) => Paid::Yes,
-            (Some(record), _) => Paid::With(record),
+            (Some(record), Paid::No) => Paid::With(record),
+            (Some(_), earlier @ Paid::With(_)) => earlier,
         };
     }
 
@@ -615,6 +646,7 @@ impl Ledger {
     pub(crate) fn refused(&mut self, client: usize, number: Number) {
         let receipt = &mut self.messages[number].receipts[client];
         receipt.paid = Paid::Yes;
+        receipt.open = receipt.open.saturating_sub(1);
         receipt.allowed += 1;
     }
 
@@ -707,6 +739,7 @@ impl Peer {
             was_online_until: 0,
             server_session: 0,
             believed_session: 0,
+            learned: None,
             deceived: false,
             in_use: BTreeMap::new(),
             window: 0,

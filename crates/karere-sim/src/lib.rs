@@ -30,7 +30,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::world::{Trace, World};
+use crate::world::{Listener, World};
 
 /// Lines of the trace that a failure shows.
 const SHOWN: usize = 50;
@@ -49,6 +49,8 @@ pub struct Report {
     pub connections: u64,
     /// Processes that died.
     pub crashes: u64,
+    /// Clients that could not learn that their session was lost, because CONNACK was; nothing was promised to them.
+    pub deceived: u64,
     /// Time that passed in the simulation.
     pub time: Duration,
 }
@@ -85,13 +87,20 @@ impl core::error::Error for Failure {}
 ///
 /// [`Failure`] when something that must hold does not, a panic of the code under test included.
 pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
-    attempt(seed, &mut Trace::Off).map_err(|_| {
+    attempt(seed, None).map_err(|_| {
         // Once more, with a trace: the same seed does the same.
-        let mut trace = Trace::Last(SHOWN, VecDeque::new());
-        let outcome = attempt(seed, &mut trace);
+        let mut trace = VecDeque::new();
+        let outcome = attempt(
+            seed,
+            Some(&mut |line| {
+                if trace.len() == SHOWN {
+                    trace.pop_front();
+                }
+                trace.push_back(line);
+            }),
+        );
         let what = outcome.err().unwrap_or_else(|| "failed once and not again: it is not deterministic".to_owned());
-        let Trace::Last(_, lines) = trace else { unreachable!("invariant: it was made so") };
-        Box::new(Failure { seed, what, trace: lines })
+        Box::new(Failure { seed, what, trace })
     })
 }
 
@@ -100,12 +109,12 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
 /// # Errors
 ///
 /// As [`run`], without the steps.
-pub fn trace(seed: u64, line: &mut dyn FnMut(&str)) -> Result<Report, Box<Failure>> {
-    attempt(seed, &mut Trace::All(line)).map_err(|what| Box::new(Failure { seed, what, trace: VecDeque::new() }))
+pub fn trace(seed: u64, mut line: impl FnMut(String)) -> Result<Report, Box<Failure>> {
+    attempt(seed, Some(&mut line)).map_err(|what| Box::new(Failure { seed, what, trace: VecDeque::new() }))
 }
 
-fn attempt(seed: u64, trace: &mut Trace<'_>) -> Result<Report, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| World::new(seed, trace).run()));
+fn attempt(seed: u64, listener: Listener<'_>) -> Result<Report, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| World::new(seed, listener).run()));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -386,7 +386,8 @@ fn faults(dice: &mut Dice, all_v5: bool) -> (Vec<(Trigger, Fault)>, Excused) {
         let fault = match dice.below(8) {
             0 => {
                 excused.disorder |= packet == P::Publish;
-                excused.errors |= packet == P::Publish; // it may have set a topic alias
+                // It may have set a topic alias; and what follows a lost CONNECT comes first.
+                excused.errors |= matches!(packet, P::Publish | P::Connect);
                 Fault::Drop
             }
             1 => {

@@ -38,7 +38,7 @@ pub use karere_proto::{
     },
     session, topic,
 };
-pub use log::Level;
+pub use log::{Level, LogSink};
 pub use session::{
     Cause, CleanStart, CommandError, Delivery, LostSession, Outcome, PublishError, QueueLimits, SessionExpiry,
     SubscribeError,

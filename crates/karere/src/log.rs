@@ -28,16 +28,17 @@ impl fmt::Display for Level {
     }
 }
 
-type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+/// A closure that is called with lines: their level, and what they say.
+pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
 /// Where lines go. Payloads and secrets are never in them.
 #[derive(Default)]
 pub(crate) struct Log {
-    sink: RwLock<Option<(Level, Sink)>>,
+    sink: RwLock<Option<(Level, LogSink)>>,
 }
 
 impl Log {
-    pub(crate) fn set(&self, sink: Option<(Level, Sink)>) {
+    pub(crate) fn set(&self, sink: Option<(Level, LogSink)>) {
         *self.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
     }
 
@@ -59,7 +60,7 @@ impl Log {
         }
     }
 
-    fn sink_for(&self, level: Level) -> Option<Sink> {
+    fn sink_for(&self, level: Level) -> Option<LogSink> {
         let sink = self.sink.read().unwrap_or_else(PoisonError::into_inner);
         sink.as_ref().filter(|(least, _)| level >= *least).map(|(_, sink)| Arc::clone(sink))
     }

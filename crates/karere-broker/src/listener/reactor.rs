@@ -256,12 +256,7 @@ impl Reactor {
             self.sockets.remove(&id);
         }
         broker.handle_timeout(now);
-        while let Some(id) = broker.poll_ready() {
-            if let Some(socket) = self.sockets.get_mut(&id) {
-                socket.more = true;
-                self.writing.insert(id);
-            }
-        }
+        self.note_ready(broker);
         for id in &self.writing {
             if let Some(socket) = self.sockets.get_mut(id)
                 && socket.more
@@ -269,6 +264,16 @@ impl Reactor {
             {
                 socket.more = false;
                 socket.then = broker.poll_bytes(now, *id, &mut socket.out);
+            }
+        }
+        self.note_ready(broker); // those with more than was taken are named again
+    }
+
+    fn note_ready(&mut self, broker: &mut Broker) {
+        while let Some(id) = broker.poll_ready() {
+            if let Some(socket) = self.sockets.get_mut(&id) {
+                socket.more = true;
+                self.writing.insert(id);
             }
         }
     }

@@ -88,7 +88,7 @@ impl Publish {
     /// Lets the message expire (5.0, §3.3.2.3.3). Whole seconds, rounded up; more than 136 years is never.
     #[must_use]
     pub fn message_expiry(mut self, lifetime: Duration) -> Self {
-        let seconds = lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0);
+        let seconds = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
         match u32::try_from(seconds) {
             Ok(seconds) => self
                 .properties

@@ -67,6 +67,19 @@ pub enum LostSession {
     Report,
 }
 
+/// When the subscriptions that were granted are asked for again by the session itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: never, when needed, always")]
+pub enum Resubscribe {
+    /// Never: that is the application's business.
+    Never,
+    /// When the server has lost the session they belonged to.
+    #[default]
+    WhenLost,
+    /// With every connection. Some clusters report a session as present and have lost its subscriptions.
+    Always,
+}
+
 /// Room for messages that wait; what does not fit is refused when it is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,6 +131,13 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// What becomes of messages in flight when the server has lost the session.
     pub lost_session: LostSession,
+    /// When granted subscriptions are asked for again.
+    pub resubscribe: Resubscribe,
+    /// How long the server may leave everything that waits for an acknowledgement unanswered; then the connection is
+    /// made anew, and what is in flight is sent again. `None` or zero: as long as it lives.
+    pub ack_timeout: Option<Duration>,
+    /// The most topic aliases this client uses; 0 is none. The server's Topic Alias Maximum lowers it (§3.2.2.3.8).
+    pub topic_aliases: u16,
     /// Whether the session writes a journal.
     pub journal: Journal,
 }
@@ -134,6 +154,9 @@ impl Config {
             connack_timeout: Duration::from_secs(10),
             ping_timeout: Duration::from_secs(30),
             lost_session: LostSession::Republish,
+            resubscribe: Resubscribe::WhenLost,
+            ack_timeout: None,
+            topic_aliases: 64,
             journal: Journal::Off,
         }
     }
@@ -189,7 +212,20 @@ impl Config {
         }
         Ok(())
     }
+
+    /// As it is, with times that are for ever cut to [`LONGEST`] and one that would never let the session rest turned off.
+    pub(super) fn bounded(self) -> Self {
+        Self {
+            connack_timeout: self.connack_timeout.min(LONGEST),
+            ping_timeout: self.ping_timeout.min(LONGEST),
+            ack_timeout: self.ack_timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| timeout.min(LONGEST)),
+            ..self
+        }
+    }
 }
+
+/// 136 years. A deadline that is farther away may be more than an `Instant` can say.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 const fn check_len(what: &'static str, len: usize) -> Result<(), ConfigError> {
     if len > MAX_FIELD { Err(ConfigError::TooLong(what, len)) } else { Ok(()) }

@@ -124,6 +124,13 @@ pub enum CommandError {
     Property(InvalidProperty),
     /// A client may not send this reason code here.
     Reason(ReasonCode),
+    /// The packet would be larger than the server takes [MQTT-3.2.2-15].
+    TooLarge {
+        /// Bytes of the packet.
+        size: usize,
+        /// Bytes that are taken.
+        maximum: u32,
+    },
 }
 
 impl fmt::Display for CommandError {
@@ -139,6 +146,9 @@ impl fmt::Display for CommandError {
             Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
             Self::Property(property) => property.fmt(f),
             Self::Reason(reason) => write!(f, "a client may not send {reason} here"),
+            Self::TooLarge { size, maximum } => {
+                write!(f, "a packet of {size} bytes is above the maximum of {maximum} [MQTT-3.2.2-15]")
+            }
         }
     }
 }

@@ -113,6 +113,8 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotSent {
+    /// Its Message Expiry Interval ran out while it waited (§3.3.2.3.3).
+    Expired,
     /// The application gave it up.
     GivenUp,
     /// The server to which the session is connected now does not take it.
@@ -122,6 +124,7 @@ pub enum NotSent {
 impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Expired => f.write_str("it expired while it waited"),
             Self::GivenUp => f.write_str("given up by the application"),
             Self::Refused(why) => why.fmt(f),
         }
@@ -159,6 +162,8 @@ impl Delivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
+    /// The server answered PINGREQ but not what waited for its acknowledgement, for longer than was allowed.
+    AckTimeout,
     /// No CONNACK came in time (§3.2).
     ConnAckTimeout,
     /// The server did not answer PINGREQ, or took no bytes, for too long (§3.1.2.10).
@@ -189,6 +194,7 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AckTimeout => f.write_str("the server acknowledged nothing for longer than allowed"),
             Self::ConnAckTimeout => f.write_str("the server did not answer CONNECT in time"),
             Self::KeepAliveTimeout => f.write_str("the server was silent for longer than the keep alive allows"),
             Self::Protocol(error) => error.fmt(f),

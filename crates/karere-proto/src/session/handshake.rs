@@ -1,13 +1,18 @@
 //! CONNECT and CONNACK: what is asked, what is answered, and what becomes of the session (§3.1, §3.2, §4.1).
 
 use super::{
-    Cause, CleanFlag, CleanStart, Event, Negotiated, Phase, Session, Timer, config::SessionExpiry, error::CommandError,
-    journal::Record, outbound::Window,
+    Cause, CleanFlag, CleanStart, Event, Negotiated, Phase, Session, Timer,
+    alias::Aliases,
+    config::{Resubscribe, SessionExpiry},
+    error::CommandError,
+    journal::Record,
+    outbound::Window,
+    requests::Present,
 };
 use crate::{
     error::{ProtocolError, Rule},
-    packet::{Auth, ConnAck, Connect, PacketType},
-    properties::{PropertyId, Value},
+    packet::{Auth, ConnAck, Connect, PacketType, size},
+    properties::{Carrier, PropertyId, Value},
     reason::ReasonCode,
     text::Utf8String,
 };
@@ -71,11 +76,23 @@ impl Session {
         self.state.connected_before = true;
         self.state.force_clean = false;
         self.arm_keep_alive();
-        match decision {
-            Decision::Resume => self.resume(),
-            Decision::StartAnew => self.start_anew(),
-        }
+        self.arm_stalled();
+        self.wire.aliases = Aliases::new(negotiated.topic_alias_maximum.min(self.config.topic_aliases));
+        let present = match decision {
+            Decision::Resume => {
+                self.resume();
+                Present::Yes
+            }
+            Decision::StartAnew => {
+                self.start_anew();
+                Present::No
+            }
+        };
         self.establish(negotiated.session_expiry);
+        match (self.config.resubscribe, present) {
+            (Resubscribe::Always, _) | (Resubscribe::WhenLost, Present::No) => self.resubscribe(present),
+            (Resubscribe::WhenLost, Present::Yes) | (Resubscribe::Never, _) => {}
+        }
         self.pump();
         self.check_drained();
         Ok(Some(Event::Connected(ack)))
@@ -140,7 +157,10 @@ impl Session {
     }
 
     fn start_anew(&mut self) {
-        self.log.record(|| Record::Cleared);
+        // Nothing may reach the new session before the old one is forgotten for good: after a crash, identifiers held
+        // from the old one would swallow what the new one's subscriptions bring.
+        let lsn = self.log.record(|| Record::Cleared);
+        self.wire.output.gate(lsn);
         self.state.held.clear();
         self.lose_in_flight();
     }
@@ -189,6 +209,11 @@ impl Session {
         };
         if !fits {
             return Err(CommandError::Reason(auth.reason));
+        }
+        auth.properties.check(Carrier::Packet(PacketType::Auth)).map_err(CommandError::Property)?;
+        let (size, maximum) = (size(&auth, self.wire.negotiated.rules()), self.wire.negotiated.maximum_packet_size);
+        if size > maximum as usize {
+            return Err(CommandError::TooLarge { size, maximum });
         }
         self.wire.re_authenticates |= auth.reason == ReasonCode::ReAuthenticate;
         self.send(&auth);

@@ -242,7 +242,9 @@ impl Session {
             self.wire.deliveries.pubrecs.discard(held.ticket);
             self.flush_pending();
         }
-        self.log.record(|| Record::Forgotten { id });
+        // Else a crash would still hold the identifier, and swallow the message that the server uses it for next.
+        let lsn = self.log.record(|| Record::Forgotten { id });
+        self.wire.output.gate(lsn);
         self.send(&Ack::new(AckKind::PubComp, id));
         self.check_drained();
     }

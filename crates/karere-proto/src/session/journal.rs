@@ -2,7 +2,7 @@
 //!
 //! The session writes records as it writes bytes, and holds back the bytes that must not overtake them (`SendBuf::gate`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -64,6 +64,8 @@ pub enum Record {
         filter: Filter,
         /// Its options.
         options: SubscribeOptions,
+        /// Its Subscription Identifier.
+        identifier: Option<u32>,
     },
     /// The application no longer wants it.
     Unwanted {
@@ -119,9 +121,10 @@ impl Record {
             }
             Self::Received { id } => put_id(5, *id, &mut out),
             Self::Forgotten { id } => put_id(6, *id, &mut out),
-            Self::Wanted { filter, options } => {
+            Self::Wanted { filter, options, identifier } => {
                 out.put_u8(7);
                 out.put_u8(options.as_byte());
+                out.put_u32(identifier.unwrap_or(0));
                 out.extend_from_slice(filter.as_bytes());
             }
             Self::Unwanted { filter } => {
@@ -170,7 +173,8 @@ impl Record {
             6 => Self::Forgotten { id: take_id(&mut bytes)? },
             7 => {
                 let options = SubscribeOptions::from_byte(bytes.try_get_u8()?).map_err(|_| BadRecord)?;
-                Self::Wanted { filter: take_filter(&mut bytes)?, options }
+                let identifier = Some(bytes.try_get_u32()?).filter(|&identifier| identifier > 0);
+                Self::Wanted { filter: take_filter(&mut bytes)?, options, identifier }
             }
             8 => Self::Unwanted { filter: take_filter(&mut bytes)? },
             9 => {
@@ -286,13 +290,29 @@ pub struct Snapshot {
     /// Identifiers of QoS 2 messages that were taken and not yet released by the server, oldest first.
     pub received: Vec<PacketId>,
     /// Subscriptions that were granted.
-    pub wanted: BTreeMap<Filter, SubscribeOptions>,
+    pub wanted: BTreeMap<Filter, Granted>,
     /// The client identifier the server assigned.
     pub client_id: Option<String>,
     /// Whether the server knows the session, and for how many seconds after its connection.
     pub established: Option<u32>,
     /// The highest place in the order of acceptance that was ever used.
     pub last_seq: u64,
+}
+
+/// A subscription that the server granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Granted {
+    /// The options it was asked for with.
+    pub options: SubscribeOptions,
+    /// Its Subscription Identifier (5.0, §3.8.2.1.2).
+    pub identifier: Option<u32>,
+}
+
+impl Granted {
+    pub(super) const fn new(options: SubscribeOptions, identifier: Option<u32>) -> Self {
+        Self { options, identifier }
+    }
 }
 
 /// A message that was sent and whose flow has not ended.
@@ -354,8 +374,8 @@ impl Snapshot {
             }
             Record::Received { id } => self.received.push(id),
             Record::Forgotten { id } => self.received.retain(|&held| held != id),
-            Record::Wanted { filter, options } => {
-                self.wanted.insert(filter, options);
+            Record::Wanted { filter, options, identifier } => {
+                self.wanted.insert(filter, Granted { options, identifier });
             }
             Record::Unwanted { filter } => {
                 self.wanted.remove(&filter);
@@ -374,11 +394,6 @@ impl Snapshot {
                 self.established = None;
             }
         }
-    }
-
-    /// Messages that wait, oldest first, in the shape the session keeps them.
-    pub(super) fn into_queue(queued: BTreeMap<u64, Publish>) -> VecDeque<(crate::Token, Publish)> {
-        queued.into_iter().map(|(seq, publish)| (crate::Token::from_u64(seq), publish)).collect()
     }
 }
 
@@ -408,7 +423,11 @@ mod tests {
             Record::GivenUp { seq: 7 },
             Record::Received { id: id(9) },
             Record::Forgotten { id: id(9) },
-            Record::Wanted { filter: filter.clone(), options: SubscribeOptions::new(QoS::AtLeastOnce).no_local() },
+            Record::Wanted {
+                filter: filter.clone(),
+                options: SubscribeOptions::new(QoS::AtLeastOnce).no_local(),
+                identifier: Some(7),
+            },
             Record::Unwanted { filter },
             Record::Identity { client_id: "c".into() },
             Record::Established { expiry: 5 },
@@ -420,7 +439,8 @@ mod tests {
             // Payloads, filters and names end where the record ends: their prefixes are records of their own.
             let fixed = match &record {
                 Record::Enqueued { .. } => bytes.len() - 1,
-                Record::Wanted { .. } | Record::Unwanted { .. } | Record::Identity { .. } => 1,
+                Record::Wanted { .. } => 6,
+                Record::Unwanted { .. } | Record::Identity { .. } => 1,
                 _ => bytes.len(),
             };
             for len in 0..fixed {

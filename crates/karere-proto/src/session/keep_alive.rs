@@ -62,6 +62,38 @@ impl Session {
         }
     }
 
+    /// Starts to watch whether the server acknowledges anything, where that is asked for.
+    pub(super) fn arm_stalled(&mut self) {
+        self.wire.last_answer = self.now;
+        if let Some(timeout) = self.config.ack_timeout {
+            self.timers.set(Timer::Stalled, self.now + timeout);
+        }
+    }
+
+    /// Something is about to wait for an acknowledgement; when nothing did before, patience begins now.
+    pub(super) fn note_request(&mut self) {
+        if self.state.outbound.slots.is_empty() {
+            self.wire.last_answer = self.now;
+        }
+    }
+
+    /// Looks whether what waits for acknowledgements has made progress.
+    pub(super) fn stalled_due(&mut self, now: Instant) {
+        let (Some(timeout), Phase::Online) = (self.config.ack_timeout, &self.phase) else {
+            return;
+        };
+        if self.state.outbound.slots.is_empty() {
+            self.timers.set(Timer::Stalled, now + timeout);
+            return;
+        }
+        let due = self.wire.last_answer + timeout;
+        if now < due {
+            self.timers.set(Timer::Stalled, due);
+        } else {
+            self.close(Cause::AckTimeout, None);
+        }
+    }
+
     fn ping_interval(&self) -> Option<Duration> {
         let keep_alive = self.wire.negotiated.keep_alive;
         (!keep_alive.is_zero()).then(|| keep_alive - keep_alive / MARGIN)

@@ -14,6 +14,7 @@
 //!                              └────────────┘   nothing is sent after what is queued
 //! ```
 
+mod alias;
 mod config;
 mod error;
 mod event;
@@ -23,20 +24,22 @@ mod journal;
 mod keep_alive;
 mod negotiated;
 mod outbound;
+mod queue;
 mod requests;
 mod timer;
 
 use std::{collections::VecDeque, time::Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-pub use config::{CleanStart, Config, ConfigError, Journal, LostSession, QueueLimits, SessionExpiry};
+pub use config::{CleanStart, Config, ConfigError, Journal, LostSession, QueueLimits, Resubscribe, SessionExpiry};
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
-pub use journal::{BadRecord, Batch, InFlight, Record, Snapshot};
+pub use journal::{BadRecord, Batch, Granted, InFlight, Record, Snapshot};
 pub use negotiated::Negotiated;
 
 use self::{
+    alias::Aliases,
     inbound::{Deliveries, Held},
     journal::Log,
     outbound::{Outbound, Window},
@@ -62,6 +65,8 @@ pub struct Session {
     wire: Wire,
     log: Log,
     timers: TimerTable,
+    /// The time of what is being handled.
+    now: Instant,
     events: VecDeque<Event>,
     /// Packets that passed, when someone listens.
     trace: Option<VecDeque<Trace>>,
@@ -99,7 +104,10 @@ struct Wire {
     written: u64,
     last_sent: Instant,
     last_received: Instant,
+    /// When an acknowledgement came last, or something began to wait for one.
+    last_answer: Instant,
     window: Window,
+    aliases: Aliases,
     deliveries: Deliveries,
     /// The client has begun to authenticate again and the server has not ended it (§4.12.1).
     re_authenticates: bool,
@@ -139,6 +147,7 @@ impl Session {
     /// [`ConfigError`] when no legal CONNECT can be made of `config`.
     pub fn restore(now: Instant, config: Config, snapshot: Snapshot) -> Result<Self, ConfigError> {
         config.check()?;
+        let config = config.bounded();
         let assigned = snapshot.client_id.as_deref().and_then(|id| Utf8String::new(id).ok());
         let client_id = assigned.unwrap_or_else(|| config.connect.client_id.clone());
         let known = snapshot.established.is_some();
@@ -150,7 +159,7 @@ impl Session {
             last_token: Token::from_u64(snapshot.last_seq),
             held: Held::restore(&snapshot.received),
             requests: Requests::restore(snapshot.wanted),
-            outbound: Outbound::restore(snapshot.queued, snapshot.in_flight),
+            outbound: Outbound::restore(now, snapshot.queued, snapshot.in_flight),
             last_delivery: 0,
             epoch: 0,
         };
@@ -162,7 +171,9 @@ impl Session {
             written: 0,
             last_sent: now,
             last_received: now,
+            last_answer: now,
             window: Window::default(),
+            aliases: Aliases::default(),
             deliveries: Deliveries::default(),
             re_authenticates: false,
             ended: None,
@@ -175,6 +186,7 @@ impl Session {
             wire,
             log,
             timers: TimerTable::default(),
+            now,
             events: VecDeque::new(),
             trace: None,
         })
@@ -231,6 +243,7 @@ impl Session {
     /// [`ConfigError`] when no legal CONNECT can be made of it; nothing is changed.
     pub fn reconfigure(&mut self, config: Config) -> Result<(), ConfigError> {
         config.check()?;
+        let config = config.bounded();
         if self.state.client_id == self.config.connect.client_id {
             self.state.client_id = config.connect.client_id.clone();
         }
@@ -245,6 +258,7 @@ impl Session {
 
     /// The transport is up: CONNECT is queued, and CONNACK must come in time. A connection there was before is given up.
     pub fn handle_opened(&mut self, now: Instant) {
+        self.now = now;
         let before = self.wire.ended.take().unwrap_or(CloseCause::Abandoned);
         self.end(before);
         let clean_start = self.clean_flag();
@@ -258,6 +272,7 @@ impl Session {
         wire.last_sent = now;
         wire.last_received = now;
         wire.window = Window::default();
+        wire.aliases = Aliases::default();
         wire.deliveries = Deliveries::default();
         wire.re_authenticates = false;
         wire.ended = None;
@@ -271,6 +286,11 @@ impl Session {
 
     /// Takes bytes the server sent; `bytes` is left empty. Nothing is parsed yet.
     pub fn handle_bytes(&mut self, now: Instant, bytes: &mut BytesMut) {
+        self.now = now;
+        if !matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {
+            *bytes = BytesMut::new(); // nothing that comes after the end is of interest
+            return;
+        }
         self.wire.last_received = now;
         if self.wire.input.is_empty() {
             self.wire.input = core::mem::take(bytes);
@@ -282,6 +302,7 @@ impl Session {
 
     /// The transport has taken the first `position` bytes of this connection.
     pub fn handle_sent(&mut self, now: Instant, position: u64) {
+        self.now = now;
         if position > self.wire.written {
             self.wire.written = position;
             self.wire.last_sent = now;
@@ -298,16 +319,15 @@ impl Session {
 
     /// Acts on every deadline that has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
                 Timer::ConnAck => self.close(Cause::ConnAckTimeout, None),
                 Timer::KeepAlive => self.keep_alive_due(now),
                 Timer::PingResp => self.ping_overdue(now),
-                Timer::Drain => {
-                    if let Some(disconnect) = self.state.outbound.drain.take() {
-                        self.close(Cause::Requested, Some(disconnect));
-                    }
-                }
+                Timer::Stalled => self.stalled_due(now),
+                Timer::Expiry => self.expire(),
+                Timer::Drain => self.drain_overdue(),
             }
         }
     }
@@ -322,7 +342,8 @@ impl Session {
     // Outputs, for the driver.
 
     /// The next thing that happened; parses the next packet when there is none.
-    pub fn poll_event(&mut self, _now: Instant) -> Option<Event> {
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        self.now = now;
         loop {
             if let Some(event) = self.events.pop_front().or_else(|| self.next_written()) {
                 return Some(event);
@@ -530,10 +551,27 @@ impl Session {
             }
             self.send(&goodbye);
         }
-        self.timers.stop_all();
-        self.state.outbound.drain = None;
+        self.timers.stop_connection();
+        if cause == Cause::Requested {
+            self.stop_draining();
+        }
         self.wire.input = BytesMut::new(); // nothing that follows is of interest
         self.phase = Phase::Closing { cause, request };
+    }
+
+    /// What waits has not left in time: the connection ends all the same, or is not made again.
+    fn drain_overdue(&mut self) {
+        let goodbye = self.state.outbound.drain.take();
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Online => self.close(Cause::Requested, goodbye),
+            Phase::Closing { ref mut cause, .. } => *cause = Cause::Requested,
+            Phase::Offline => self.events.push_back(Event::Disconnected(Cause::Requested)),
+        }
+    }
+
+    fn stop_draining(&mut self) {
+        self.state.outbound.drain = None;
+        self.timers.stop(Timer::Drain);
     }
 
     /// The connection is gone: what was valid for it goes too.
@@ -543,9 +581,7 @@ impl Session {
             Phase::Closing { cause, .. } => cause,
             Phase::Connecting { .. } | Phase::Online => Cause::Transport(transport),
         };
-        self.timers.stop(Timer::ConnAck);
-        self.timers.stop(Timer::KeepAlive);
-        self.timers.stop(Timer::PingResp);
+        self.timers.stop_connection();
         self.wire.input = BytesMut::new();
         self.wire.output.clear();
         if self.wire.negotiated.session_expiry == 0 {
@@ -562,10 +598,4 @@ impl Default for Negotiated {
     fn default() -> Self {
         Self::before_connack(&Config::new(crate::Version::default(), Utf8String::default()))
     }
-}
-
-/// Bytes of a message that count against the queue's limit.
-fn weight(publish: &crate::Publish) -> usize {
-    let bytes: [&Bytes; 3] = [publish.topic.as_bytes(), &publish.payload, publish.properties.as_bytes()];
-    bytes.iter().map(|part| part.len()).sum()
 }

@@ -1,13 +1,17 @@
 //! Messages on their way out: identifiers, window, queue, acknowledgements, sending again (§4.3, §4.4, §4.6, §4.9).
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Instant,
 };
 
 use super::{
-    Event, InFlight, LostSession, NotSent, Outcome, Phase, Session, Snapshot, error::PublishError, journal::Record,
-    weight,
+    Event, InFlight, LostSession, NotSent, Outcome, Phase, Session, Timer,
+    error::PublishError,
+    journal::Record,
+    queue::{Of, Queue, Waiting, count_down, weight},
+    requests::Origin,
 };
 use crate::{
     error::{ProtocolError, Rule},
@@ -21,17 +25,17 @@ use crate::{
 /// then never stand behind more than that, and memory is counted by the queue's limits.
 const OUTPUT_LIMIT: u64 = 128 * 1024;
 
+/// How often what waits is looked through for messages that have expired.
+const EXPIRY_SWEEP: Duration = Duration::from_secs(1);
+
 /// Valid for the session: what is in flight and what waits.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
     /// Everything that occupies a packet identifier.
     pub(super) slots: IdMap<Slot>,
     next_id: PacketId,
-    /// QoS 1 and 2, never sent, in the order of acceptance.
-    queue: VecDeque<(Token, Publish)>,
-    /// QoS 0, never sent, in the order of acceptance.
-    queue_qos0: VecDeque<(Token, Publish)>,
-    queued_bytes: usize,
+    /// What waits.
+    pub(super) queue: Queue,
     /// Counts first sendings and PUBRECs: the order in which things are sent again.
     order: u64,
     /// What was sent last under an identifier.
@@ -48,7 +52,7 @@ pub(super) enum Slot {
     /// A PUBREL waits for PUBCOMP.
     Releasing { flow: Flow },
     /// A SUBSCRIBE waits for SUBACK.
-    Subscribing { token: Token, subscribe: Subscribe },
+    Subscribing { token: Token, subscribe: Subscribe, origin: Origin },
     /// An UNSUBSCRIBE waits for UNSUBACK.
     Unsubscribing { token: Token, unsubscribe: Unsubscribe },
 }
@@ -61,6 +65,8 @@ pub(super) struct Flow {
     order: u64,
     /// The connection on which the PUBLISH was last sent; it counts against that one's quota.
     epoch: u32,
+    /// When its Message Expiry Interval runs out; it is not dropped then, for it was sent [MQTT-4.3.3-7].
+    expires: Option<Instant>,
 }
 
 /// Valid for the connection: how much may be in flight, and what is to be sent again first.
@@ -87,12 +93,11 @@ impl Default for PacketId {
 }
 
 impl Outbound {
-    pub(super) fn restore(queued: BTreeMap<u64, Publish>, in_flight: Vec<InFlight>) -> Self {
-        let mut outbound = Self { queue: Snapshot::into_queue(queued), ..Self::default() };
-        outbound.queued_bytes = outbound.queue.iter().map(|(_, publish)| weight(publish)).sum();
+    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Publish>, in_flight: Vec<InFlight>) -> Self {
+        let mut outbound = Self { queue: Queue::restore(now, queued), ..Self::default() };
         for InFlight { seq, id, publish, given_up } in in_flight {
             outbound.order += 1;
-            let flow = Flow { token: Token::from_u64(seq), given_up, order: outbound.order, epoch: 0 };
+            let flow = Flow { token: Token::from_u64(seq), given_up, order: outbound.order, epoch: 0, expires: None };
             outbound.slots.insert(
                 id,
                 match publish {
@@ -123,26 +128,6 @@ impl Outbound {
         Some(id)
     }
 
-    fn enqueue(&mut self, token: Token, publish: Publish) {
-        self.queued_bytes += weight(&publish);
-        let queue = if publish.qos == QoS::AtMostOnce { &mut self.queue_qos0 } else { &mut self.queue };
-        queue.push_back((token, publish));
-    }
-
-    fn dequeue(&mut self, qos0: QueueOf) -> Option<(Token, Publish)> {
-        let queue = match qos0 {
-            QueueOf::QoS0 => &mut self.queue_qos0,
-            QueueOf::Others => &mut self.queue,
-        };
-        let (token, publish) = queue.pop_front()?;
-        self.queued_bytes -= weight(&publish);
-        Some((token, publish))
-    }
-
-    fn waiting(&self) -> usize {
-        self.queue.len() + self.queue_qos0.len()
-    }
-
     /// Messages in flight, SUBSCRIBE and UNSUBSCRIBE not counted.
     fn in_flight(&self) -> usize {
         self.slots.values().filter(|slot| matches!(slot, Slot::Publishing { .. } | Slot::Releasing { .. })).count()
@@ -154,24 +139,20 @@ impl Outbound {
     }
 }
 
-#[derive(Clone, Copy)]
-enum QueueOf {
-    QoS0,
-    Others,
-}
-
 impl Session {
     /// Takes a message: it is queued from here on, and its outcome will be told by [`Event::Published`].
     ///
     /// # Errors
     ///
     /// [`PublishError`] when the message is not taken: the server would refuse it, or the queue is full.
-    pub fn publish(&mut self, _now: Instant, publish: Publish) -> Result<Token, PublishError> {
+    pub fn publish(&mut self, now: Instant, publish: Publish) -> Result<Token, PublishError> {
+        self.now = now;
         self.wire.negotiated.check_publish(&publish)?;
         let sendable = self.may_send(publish.qos);
         if !sendable {
             let limits = self.config.queue;
-            let (messages, bytes) = (self.state.outbound.waiting(), self.state.outbound.queued_bytes);
+            let queue = &self.state.outbound.queue;
+            let (messages, bytes) = (queue.len(), queue.bytes());
             if messages >= limits.messages || bytes + weight(&publish) > limits.bytes {
                 return Err(PublishError::QueueFull { messages, bytes });
             }
@@ -180,17 +161,21 @@ impl Session {
         if publish.qos > QoS::AtMostOnce {
             self.log.record(|| Record::Enqueued { seq: token.get(), publish: publish.clone() });
         }
+        let waiting = Waiting::new(now, token, publish);
         if sendable {
-            self.send_first(token, publish);
+            self.send_first(waiting);
         } else {
-            self.state.outbound.enqueue(token, publish);
+            if waiting.expires.is_some() {
+                self.arm_expiry();
+            }
+            self.state.outbound.queue.push(waiting);
         }
         Ok(token)
     }
 
     /// Messages accepted and not sent, and their bytes.
     pub fn queued(&self) -> (usize, usize) {
-        (self.state.outbound.waiting(), self.state.outbound.queued_bytes)
+        (self.state.outbound.queue.len(), self.state.outbound.queue.bytes())
     }
 
     /// QoS 1 and 2 messages sent and not completed.
@@ -200,7 +185,7 @@ impl Session {
 
     /// True when nothing waits, nothing is in flight in either direction, and everything written has reached the socket.
     pub fn is_drained(&self) -> bool {
-        self.state.outbound.waiting() == 0
+        self.state.outbound.queue.len() == 0
             && self.state.outbound.slots.is_empty()
             && self.state.requests.is_empty()
             && self.wire.window.unwritten.back().is_none_or(|&(end, _)| end <= self.wire.written)
@@ -226,9 +211,7 @@ impl Session {
     /// Identifiers of messages in flight stay taken until the server lets go of them or the session ends.
     pub fn drop_messages(&mut self) {
         let outbound = &mut self.state.outbound;
-        let waiting = core::mem::take(&mut outbound.queue).into_iter().chain(core::mem::take(&mut outbound.queue_qos0));
-        outbound.queued_bytes = 0;
-        let mut given_up = waiting.map(|(token, _)| (token, None)).collect::<Vec<_>>();
+        let mut given_up = outbound.queue.drain().map(|waiting| (waiting.token, None)).collect::<Vec<_>>();
         for (&id, slot) in &mut outbound.slots {
             if let Slot::Publishing { flow, .. } | Slot::Releasing { flow } = slot
                 && !core::mem::replace(&mut flow.given_up, true)
@@ -252,10 +235,10 @@ impl Session {
             return false;
         }
         if qos == QoS::AtMostOnce {
-            return self.state.outbound.queue_qos0.is_empty();
+            return self.state.outbound.queue.is_empty(Of::QoS0);
         }
         let window = &self.wire.window;
-        self.state.outbound.queue.is_empty()
+        self.state.outbound.queue.is_empty(Of::Others)
             && window.resend.is_empty()
             && window.quota > 0
             && self.state.outbound.has_free_id()
@@ -266,9 +249,12 @@ impl Session {
         self.wire.output.position() - self.wire.opened_at - self.wire.written
     }
 
-    fn send_first(&mut self, token: Token, publish: Publish) {
+    fn send_first(&mut self, waiting: Waiting) {
+        let Waiting { token, mut publish, expires } = waiting;
+        count_down(&mut publish, expires, self.now);
+        let alias = self.name_topic(&publish);
         if publish.qos == QoS::AtMostOnce {
-            self.send(&Outgoing { publish: &publish, id: None, attempt: Attempt::First, alias: Alias::None });
+            self.send(&Outgoing { publish: &publish, id: None, attempt: Attempt::First, alias });
             let end = self.wire.output.position() - self.wire.opened_at;
             self.wire.window.unwritten.push_back((end, token));
             return;
@@ -276,12 +262,25 @@ impl Session {
         let id = self.state.outbound.free_id().expect("invariant: asked before");
         let lsn = self.log.record(|| Record::Sent { seq: token.get(), id });
         self.wire.output.gate(lsn);
-        self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::First, alias: Alias::None });
+        self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::First, alias });
         self.wire.window.quota -= 1;
+        self.note_request();
         let order = self.state.outbound.next_order();
-        let flow = Flow { token, given_up: false, order, epoch: self.state.epoch };
+        let flow = Flow { token, given_up: false, order, epoch: self.state.epoch, expires };
         self.state.outbound.slots.insert(id, Slot::Publishing { publish, flow });
         self.state.outbound.last_sent = Some((token, id));
+    }
+
+    /// How the next packet names its topic: by alias, where that is allowed and the packet stays within the limit.
+    fn name_topic(&mut self, publish: &Publish) -> Alias {
+        /// Topic Alias, and what it may add to the lengths before it.
+        const ALIAS: usize = 3 + 2;
+        /// The header, the topic's length, the identifier and the properties' length, at most.
+        const AROUND: usize = 5 + 2 + 2 + 4;
+        if weight(publish) + AROUND + ALIAS > self.wire.negotiated.maximum_packet_size as usize {
+            return Alias::None;
+        }
+        self.wire.aliases.name(&publish.topic)
     }
 
     /// Sends what may go out now: requests, then what was in flight before, then what waits.
@@ -296,16 +295,37 @@ impl Session {
         {
             self.send_again(id);
         }
-        for (queue, qos) in [(QueueOf::Others, QoS::AtLeastOnce), (QueueOf::QoS0, QoS::AtMostOnce)] {
+        for (of, qos) in [(Of::Others, QoS::AtLeastOnce), (Of::QoS0, QoS::AtMostOnce)] {
             while self.may_send_waiting(qos)
-                && let Some((token, publish)) = self.state.outbound.dequeue(queue)
+                && let Some(waiting) = self.state.outbound.queue.pop(of)
             {
+                if waiting.has_expired(self.now) {
+                    self.finish(waiting.token, None, Outcome::NotSent(NotSent::Expired));
+                    continue;
+                }
                 // Only this connection's limits count, and they may be smaller than when it was accepted.
-                match self.wire.negotiated.check_publish(&publish) {
-                    Ok(()) => self.send_first(token, publish),
-                    Err(why) => self.finish(token, None, Outcome::NotSent(NotSent::Refused(why))),
+                match self.wire.negotiated.check_publish(&waiting.publish) {
+                    Ok(()) => self.send_first(waiting),
+                    Err(why) => self.finish(waiting.token, None, Outcome::NotSent(NotSent::Refused(why))),
                 }
             }
+        }
+    }
+
+    /// Drops what has expired while it waited; a coarse timer looks, so that the outcome is told in time.
+    pub(super) fn expire(&mut self) {
+        for token in self.state.outbound.queue.take_expired(self.now) {
+            self.finish(token, None, Outcome::NotSent(NotSent::Expired));
+        }
+        if self.state.outbound.queue.can_expire() {
+            self.arm_expiry();
+        }
+        self.check_drained();
+    }
+
+    fn arm_expiry(&mut self) {
+        if !self.timers.is_set(Timer::Expiry) {
+            self.timers.set(Timer::Expiry, self.now + EXPIRY_SWEEP);
         }
     }
 
@@ -330,23 +350,27 @@ impl Session {
         }
         flow.epoch = epoch;
         // The packet is small beside its payload: a clone shares topic, payload and properties.
-        let publish = publish.clone();
+        let mut publish = publish.clone();
+        count_down(&mut publish, flow.expires, self.now);
         self.wire.window.quota -= 1;
+        self.note_request();
+        // By its full name: aliases of an earlier connection mean nothing here [MQTT-3.3.2-7].
         self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::Again, alias: Alias::None });
     }
 
     /// Gives up a message that may not be sent again. At QoS 2 the server may hold its identifier, so that is released.
     fn abandon(&mut self, id: PacketId, qos: QoS, flow: Flow) {
         if qos == QoS::ExactlyOnce {
+            // Recorded first: after a crash between the two records the release would pass for the server's acceptance.
+            if !flow.given_up {
+                self.give_up(flow.token, id);
+            }
             let order = self.state.outbound.next_order();
             let released = Flow { given_up: true, order, ..flow };
             self.state.outbound.slots.insert(id, Slot::Releasing { flow: released });
             let lsn = self.log.record(|| Record::Released { id });
             self.wire.output.gate(lsn);
             self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
-            if !flow.given_up {
-                self.give_up(flow.token, id);
-            }
         } else {
             self.state.outbound.slots.remove(&id);
             let event = self.end_flow(flow, id, Outcome::Unknown);
@@ -357,6 +381,7 @@ impl Session {
     pub(super) fn handle_ack(&mut self, ack: Ack) -> Result<Option<Event>, ProtocolError> {
         let Ack { kind, id, reason, properties } = ack;
         let fail = |rule| Err(ProtocolError::new(kind.packet_type(), rule));
+        self.wire.last_answer = self.now;
         let slot = self.state.outbound.slots.get(&id);
         let step = match (kind, slot) {
             (AckKind::PubRel, _) => {
@@ -487,7 +512,7 @@ impl Session {
             match slot {
                 Slot::Publishing { flow, .. } | Slot::Releasing { flow } if flow.given_up => {}
                 Slot::Publishing { publish, flow } => match self.config.lost_session {
-                    LostSession::Republish => again.push((flow.token, publish)),
+                    LostSession::Republish => again.push(Waiting { token: flow.token, publish, expires: flow.expires }),
                     LostSession::Report => self.finish(flow.token, Some(id), Outcome::Unknown),
                 },
                 // PUBREC was seen: the server has the message.
@@ -497,15 +522,17 @@ impl Session {
                 }
             }
         }
-        for (token, publish) in again.into_iter().rev() {
-            self.state.outbound.queued_bytes += weight(&publish);
-            self.state.outbound.queue.push_front((token, publish));
+        for waiting in again.into_iter().rev() {
+            self.state.outbound.queue.push_front(waiting);
+        }
+        if self.state.outbound.queue.can_expire() {
+            self.arm_expiry();
         }
     }
 
     /// Ends the connection when that was asked for and all is done.
     pub(super) fn check_drained(&mut self) {
-        if self.state.outbound.drain.is_some() && self.is_drained() {
+        if matches!(self.phase, Phase::Online) && self.state.outbound.drain.is_some() && self.is_drained() {
             let goodbye = self.state.outbound.drain.take();
             self.close(super::Cause::Requested, goodbye);
         }

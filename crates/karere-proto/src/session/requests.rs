@@ -5,11 +5,17 @@ use std::{
     time::Instant,
 };
 
-use super::{Cause, Event, Phase, Session, error::SubscribeError, journal::Record, outbound::Slot};
+use super::{
+    Cause, Event, Phase, Session,
+    error::SubscribeError,
+    journal::{Granted, Record},
+    outbound::Slot,
+};
 use crate::{
     error::{ProtocolError, Rule},
     id::{PacketId, Token},
-    packet::{PacketType, SubAck, Subscribe, SubscribeOptions, UnsubAck, Unsubscribe},
+    packet::{PacketType, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe},
+    properties::{PropertyId, Value},
     topic::Filter,
 };
 
@@ -17,17 +23,33 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     waiting: VecDeque<(Token, Request)>,
-    wanted: BTreeMap<Filter, SubscribeOptions>,
+    wanted: BTreeMap<Filter, Granted>,
 }
 
 #[derive(Debug)]
 enum Request {
-    Subscribe(Subscribe),
+    Subscribe(Subscribe, Origin),
     Unsubscribe(Unsubscribe),
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The application.
+    Application,
+    /// The session itself, for subscriptions that were granted before.
+    Session,
+}
+
+/// Whether the server has resumed the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Present {
+    No,
+    Yes,
+}
+
 impl Requests {
-    pub(super) fn restore(wanted: BTreeMap<Filter, SubscribeOptions>) -> Self {
+    pub(super) fn restore(wanted: BTreeMap<Filter, Granted>) -> Self {
         Self { wanted, ..Self::default() }
     }
 
@@ -44,9 +66,10 @@ impl Session {
     /// # Errors
     ///
     /// [`SubscribeError`] when it is not taken.
-    pub fn subscribe(&mut self, _now: Instant, subscribe: Subscribe) -> Result<Token, SubscribeError> {
+    pub fn subscribe(&mut self, now: Instant, subscribe: Subscribe) -> Result<Token, SubscribeError> {
+        self.now = now;
         self.wire.negotiated.check_subscribe(&subscribe)?;
-        Ok(self.request(Request::Subscribe(subscribe)))
+        Ok(self.request(Request::Subscribe(subscribe, Origin::Application)))
     }
 
     /// Asks for no more messages; the answer is told by [`Event::Unsubscribed`].
@@ -54,14 +77,55 @@ impl Session {
     /// # Errors
     ///
     /// [`SubscribeError`] when it is not taken.
-    pub fn unsubscribe(&mut self, _now: Instant, unsubscribe: Unsubscribe) -> Result<Token, SubscribeError> {
+    pub fn unsubscribe(&mut self, now: Instant, unsubscribe: Unsubscribe) -> Result<Token, SubscribeError> {
+        self.now = now;
         self.wire.negotiated.check_unsubscribe(&unsubscribe)?;
         Ok(self.request(Request::Unsubscribe(unsubscribe)))
     }
 
     /// Subscriptions the server has granted and the application has not given up.
-    pub fn subscriptions(&self) -> impl Iterator<Item = (&Filter, SubscribeOptions)> {
-        self.state.requests.wanted.iter().map(|(filter, &options)| (filter, options))
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&Filter, Granted)> {
+        self.state.requests.wanted.iter().map(|(filter, &granted)| (filter, granted))
+    }
+
+    /// Asks for the granted subscriptions again. Each request's answer is told like any other's, under a token of its
+    /// own.
+    pub(super) fn resubscribe(&mut self, present: Present) {
+        /// Bytes of filters in one request, well below what servers take.
+        const BATCH: usize = 16 * 1024;
+        let handling = match present {
+            // The session's subscriptions should be there: do not send what was retained once more.
+            Present::Yes if self.wire.negotiated.rules().subscribe_options => Some(RetainHandling::SendIfNew),
+            Present::Yes | Present::No => None,
+        };
+        // What an earlier connection did not get to ask is asked anew.
+        self.state.requests.waiting.retain(|(_, request)| !matches!(request, Request::Subscribe(_, Origin::Session)));
+        let mut wanted = self.subscriptions().map(|(filter, granted)| (filter.clone(), granted)).collect::<Vec<_>>();
+        // One SUBSCRIBE has one Subscription Identifier (§3.8.2.1.2).
+        wanted.sort_by_key(|(_, granted)| granted.identifier);
+        let mut batches: Vec<(Option<u32>, usize, Vec<Subscription>)> = Vec::new();
+        for (filter, Granted { mut options, identifier }) in wanted {
+            options.retain_handling = handling.unwrap_or(options.retain_handling);
+            let len = filter.as_bytes().len();
+            let subscription = Subscription::new(filter, options);
+            match batches.last_mut().filter(|(of, bytes, _)| *of == identifier && *bytes + len <= BATCH) {
+                Some((_, bytes, batch)) => {
+                    *bytes += len;
+                    batch.push(subscription);
+                }
+                None => batches.push((identifier, len, vec![subscription])),
+            }
+        }
+        for (identifier, _, batch) in batches.into_iter().rev() {
+            let mut subscribe = Subscribe::many(batch);
+            if let Some(identifier) = identifier {
+                let set = subscribe.properties.set(PropertyId::SubscriptionIdentifier, Value::U32(identifier));
+                set.expect("invariant: was granted with it");
+            }
+            let token = self.next_token();
+            // Before what the application has asked for meanwhile: that is newer, and the last one holds.
+            self.state.requests.waiting.push_front((token, Request::Subscribe(subscribe, Origin::Session)));
+        }
     }
 
     fn request(&mut self, request: Request) -> Token {
@@ -80,7 +144,7 @@ impl Session {
             // Only this connection's limits count, and they may be smaller than when it was accepted.
             let negotiated = &self.wire.negotiated;
             let slot = match request {
-                Request::Subscribe(subscribe) if negotiated.check_subscribe(&subscribe).is_err() => {
+                Request::Subscribe(subscribe, _) if negotiated.check_subscribe(&subscribe).is_err() => {
                     self.events.push_back(Event::Subscribed { token, id: None, ack: None });
                     continue;
                 }
@@ -88,7 +152,7 @@ impl Session {
                     self.events.push_back(Event::Unsubscribed { token, id: None, ack: None });
                     continue;
                 }
-                Request::Subscribe(subscribe) => Slot::Subscribing { token, subscribe },
+                Request::Subscribe(subscribe, origin) => Slot::Subscribing { token, subscribe, origin },
                 Request::Unsubscribe(unsubscribe) => Slot::Unsubscribing { token, unsubscribe },
             };
             let id = self.state.outbound.free_id().expect("invariant: asked before");
@@ -97,6 +161,7 @@ impl Session {
                 Slot::Unsubscribing { unsubscribe, .. } => self.send(&(id, unsubscribe)),
                 Slot::Publishing { .. } | Slot::Releasing { .. } => {}
             }
+            self.note_request();
             self.state.outbound.slots.insert(id, slot);
             self.state.outbound.last_sent = Some((token, id));
         }
@@ -104,19 +169,25 @@ impl Session {
 
     pub(super) fn handle_suback(&mut self, id: PacketId, ack: SubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::SubAck, rule));
-        let Some(Slot::Subscribing { token, subscribe }) = self.state.outbound.slots.get(&id) else {
+        self.wire.last_answer = self.now;
+        let Some(&Slot::Subscribing { token, ref subscribe, origin }) = self.state.outbound.slots.get(&id) else {
             return fail(Rule::SubAckUnknown);
         };
         if subscribe.subscriptions.len() != ack.reasons.len() {
             return fail(Rule::SubAckCount);
         }
-        let token = *token;
         if let Some(Slot::Subscribing { subscribe, .. }) = self.state.outbound.slots.remove(&id) {
+            let identifier = subscribe.properties.subscription_identifier();
             for (subscription, reason) in subscribe.subscriptions.into_iter().zip(&ack.reasons) {
+                let (filter, options) = (subscription.filter, subscription.options);
+                if !reason.is_failure() && origin == Origin::Session {
+                    continue; // it stays as the application asked for it
+                }
                 if !reason.is_failure() {
-                    let (filter, options) = (subscription.filter, subscription.options);
-                    self.log.record(|| Record::Wanted { filter: filter.clone(), options });
-                    self.state.requests.wanted.insert(filter, options);
+                    self.log.record(|| Record::Wanted { filter: filter.clone(), options, identifier });
+                    self.state.requests.wanted.insert(filter, Granted::new(options, identifier));
+                } else if self.state.requests.wanted.remove(&filter).is_some() {
+                    self.log.record(|| Record::Unwanted { filter });
                 }
             }
         }
@@ -127,6 +198,7 @@ impl Session {
 
     pub(super) fn handle_unsuback(&mut self, id: PacketId, ack: UnsubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::UnsubAck, rule));
+        self.wire.last_answer = self.now;
         let Some(Slot::Unsubscribing { token, unsubscribe }) = self.state.outbound.slots.get(&id) else {
             return fail(Rule::UnsubAckUnknown);
         };
@@ -153,7 +225,9 @@ impl Session {
         let mut unanswered = slots
             .extract_if(|_, slot| matches!(slot, Slot::Subscribing { .. } | Slot::Unsubscribing { .. }))
             .filter_map(|(id, slot)| match slot {
-                Slot::Subscribing { token, subscribe } => Some((token, id, Request::Subscribe(subscribe))),
+                Slot::Subscribing { token, subscribe, origin } => {
+                    Some((token, id, Request::Subscribe(subscribe, origin)))
+                }
                 Slot::Unsubscribing { token, unsubscribe } => Some((token, id, Request::Unsubscribe(unsubscribe))),
                 Slot::Publishing { .. } | Slot::Releasing { .. } => None,
             })
@@ -163,7 +237,7 @@ impl Session {
             for (token, id, request) in unanswered {
                 let id = Some(id);
                 self.events.push_back(match request {
-                    Request::Subscribe(_) => Event::Subscribed { token, id, ack: None },
+                    Request::Subscribe(..) => Event::Subscribed { token, id, ack: None },
                     Request::Unsubscribe(_) => Event::Unsubscribed { token, id, ack: None },
                 });
             }

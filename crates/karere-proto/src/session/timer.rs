@@ -11,12 +11,18 @@ pub(super) enum Timer {
     KeepAlive = 1,
     /// When to give up on a server that does not answer PINGREQ.
     PingResp = 2,
+    /// When to look whether the server acknowledges anything.
+    Stalled = 3,
     /// When to stop waiting for the queue to drain before DISCONNECT.
-    Drain = 3,
+    Drain = 4,
+    /// When to look for messages that have expired while they waited.
+    Expiry = 5,
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Drain];
+    const ALL: [Self; 6] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled, Self::Drain, Self::Expiry];
+    /// Those that are valid for one connection.
+    const OF_CONNECTION: [Self; 4] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled];
 }
 
 /// The deadline of each timer that runs.
@@ -34,8 +40,11 @@ impl TimerTable {
         self.deadlines[timer as usize] = None;
     }
 
-    pub(super) const fn stop_all(&mut self) {
-        self.deadlines = [None; Timer::ALL.len()];
+    /// Stops those that are valid for one connection.
+    pub(super) fn stop_connection(&mut self) {
+        for timer in Timer::OF_CONNECTION {
+            self.stop(timer);
+        }
     }
 
     pub(super) const fn is_set(&self, timer: Timer) -> bool {

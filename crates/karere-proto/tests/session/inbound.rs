@@ -142,9 +142,9 @@ fn held_identifiers_survive_the_connection(version: Version) {
         talk.server_says("PUBLISH q2 7 dup a");
         talk.client_says(["PUBREC 7"]);
         talk.server_says("PUBREL 7");
+        talk.commits();
         talk.client_says(["PUBCOMP 7"]);
         talk.told(["message q2 a"]);
-        talk.commits();
         talk.returns(back);
         talk.server_says("PUBLISH q2 7 b");
         talk.told(["message q2 b"]);

@@ -76,14 +76,28 @@ fn qos_0_and_pubacks_and_pings_wait_for_no_record(version: Version) {
     talk.client_says(["PINGREQ"]);
 }
 
-fn pubcomp_waits_for_no_record(version: Version) {
+/// Else a crash would still hold the identifier and swallow the message that the server uses it for next.
+fn pubcomp_waits_for_its_record(version: Version) {
     let mut talk = connected(version);
     talk.server_says("PUBLISH q2 7 x");
     talk.acknowledges("x");
     talk.commits();
     talk.client_says(["PUBREC 7"]);
     talk.server_says("PUBREL 7");
+    talk.client_says([]);
+    talk.commits();
     talk.client_says(["PUBCOMP 7"]);
+}
+
+/// Else a crash would resume the new session with what was held of the old one.
+fn nothing_reaches_a_new_session_before_the_old_one_is_forgotten(version: Version) {
+    let mut talk = Talk::connected_with(journaled(version));
+    talk.commits();
+    talk.loses_session();
+    talk.subscribes("a");
+    talk.client_says([]);
+    talk.commits();
+    talk.client_says(["SUBSCRIBE 1 a"]);
 }
 
 fn order_is_order_behind_a_gate(version: Version) {
@@ -226,6 +240,36 @@ fn process_without_records_starts_clean() {
     assert!(talk.opens().clean_start);
 }
 
+fn messages_that_were_never_sent_and_have_an_outcome_do_not_come_back(version: Version) {
+    let mut talk = Talk::new(journaled(version));
+    talk.publishes("a", Q1);
+    talk.publishes("b", Q2);
+    talk.session.drop_messages();
+    talk.told(["a given up", "b given up"]);
+    talk.publishes("c", Q1);
+    talk.commits();
+    let snapshot = talk.restarts();
+    assert_eq!(snapshot.queued.keys().collect::<Vec<_>>(), [&3]);
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.commits();
+    talk.client_says(["PUBLISH q1 1 c"]);
+}
+
+fn acknowledged_messages_do_not_come_back(version: Version) {
+    let mut talk = connected(version);
+    talk.publishes("a", Q1);
+    talk.publishes("b", Q2);
+    talk.commits();
+    talk.sent();
+    talk.server_says("PUBACK 1");
+    talk.server_says("PUBREC 2");
+    talk.server_says("PUBCOMP 2");
+    talk.returns(Return::Restart);
+    talk.commits();
+    talk.client_says([]);
+}
+
 fn given_up_messages_keep_their_identifiers_over_a_restart(version: Version) {
     let mut talk = connected(version);
     talk.publishes("a", Q2);
@@ -249,13 +293,16 @@ fn given_up_messages_keep_their_identifiers_over_a_restart(version: Version) {
 }
 
 every_version! {
+    acknowledged_messages_do_not_come_back,
     batches_are_handed_out_once_and_in_order,
     disconnect_waits_in_its_place,
     each_gate_opens_with_its_own_record,
     given_up_messages_keep_their_identifiers_over_a_restart,
     lost_connection_takes_its_gated_bytes_along,
+    messages_that_were_never_sent_and_have_an_outcome_do_not_come_back,
+
     order_is_order_behind_a_gate,
-    pubcomp_waits_for_no_record,
+    pubcomp_waits_for_its_record,
     publish_waits_for_its_record,
     pubrec_waits_for_its_record,
     pubrel_waits_for_its_record,
@@ -265,4 +312,8 @@ every_version! {
     resumption_waits_for_the_records_of_what_is_sent_again,
     tokens_are_not_used_again_after_a_restart,
     without_a_journal_nothing_waits_and_nothing_is_recorded,
+}
+
+since_311! {
+    nothing_reaches_a_new_session_before_the_old_one_is_forgotten,
 }

@@ -90,6 +90,7 @@ fn held_identifiers_are_cleared(version: Version) {
         talk.commits();
         talk.client_says(["PUBREC 5"]);
         talk.server_says("PUBREL 5");
+        talk.commits();
         talk.client_says(["PUBCOMP 5"]);
     }
 }

@@ -20,7 +20,7 @@ use super::{
     completion::Completion,
     shared::{Command, Shared},
 };
-use crate::log::Level;
+use crate::log::{Level, LogSink};
 
 /// A handle of a client. Cheap to clone; all clones are the same client.
 #[derive(Clone)]
@@ -34,7 +34,6 @@ impl Client {
     /// # Errors
     ///
     /// [`OptionsError`] names what is wrong with the options and what to do instead.
-    #[expect(clippy::new_ret_no_self, reason = "a client is of no use without its driver")]
     pub fn new(options: Options) -> Result<(Self, Driver), OptionsError> {
         let mut rng = Rng::new(seed());
         let parts = options.clone().into_parts(&mut rng)?;
@@ -191,14 +190,22 @@ impl Client {
         Ok(())
     }
 
-    /// Disconnects once nothing waits and nothing is in flight, at the latest after `timeout`.
+    /// Disconnects once nothing waits and nothing is in flight, at the latest after `timeout`; without a connection, no
+    /// further attempt is made then.
     ///
     /// # Errors
     ///
     /// Never fails today.
     pub fn disconnect_when_drained(&self, timeout: Duration) -> Result<(), CommandError> {
-        let deadline = Instant::now() + timeout;
-        self.shared.lock().session.disconnect_when_drained(Disconnect::NORMAL, deadline)?;
+        let deadline = Instant::now() + timeout.min(LONGEST);
+        let mut core = self.shared.lock();
+        if core.session.is_offline() && core.session.is_drained() {
+            core.commands.push(Command::Stop);
+        } else {
+            core.session.disconnect_when_drained(Disconnect::NORMAL, deadline)?;
+            core.commands.push(Command::Leave(deadline));
+        }
+        drop(core);
         self.shared.wake.wake();
         Ok(())
     }
@@ -252,7 +259,7 @@ impl Client {
     }
 
     /// Calls `sink` with every line of at least this level; or with none. A `tracing` subscriber gets them all the same.
-    pub fn log_to(&self, sink: Option<(Level, Arc<dyn Fn(Level, &str) + Send + Sync>)>) {
+    pub fn log_to(&self, sink: Option<(Level, LogSink)>) {
         self.shared.log.set(sink);
     }
 
@@ -321,6 +328,9 @@ impl fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+/// 136 years: as good as for ever, and no more than an [`Instant`] can say.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The session and the link that options describe; its tokens follow `last`.
 pub(super) fn assemble(parts: &Parts, rng: Rng, last: Token) -> Result<(Session, Link), OptionsError> {

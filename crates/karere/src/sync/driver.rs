@@ -56,6 +56,8 @@ pub struct Driver {
     last: LastAttempt,
     /// Whether a connection was asked for while the last one was being closed.
     again: Again,
+    /// When to disconnect although not all is drained.
+    leave_at: Option<Instant>,
     /// Connections accepted so far.
     accepted: u64,
 }
@@ -150,6 +152,7 @@ impl Driver {
             poll: None,
             last: LastAttempt::None,
             again: Again::No,
+            leave_at: None,
             accepted: 0,
         }
     }
@@ -188,6 +191,7 @@ impl Driver {
         self.done.clear();
         self.last = LastAttempt::None;
         self.again = Again::No;
+        self.leave_at = None;
         Ok(())
     }
 
@@ -235,7 +239,7 @@ impl Driver {
         if !core.commands.is_empty() || self.has_more() {
             return Some(Instant::now());
         }
-        [core.session.poll_timeout(), self.link.poll_timeout()].into_iter().flatten().min()
+        [core.session.poll_timeout(), self.link.poll_timeout(), self.leave_at].into_iter().flatten().min()
     }
 
     /// Waits for the socket, a deadline or work of another thread, at most `timeout`, then takes one step. Paho's
@@ -293,24 +297,24 @@ impl Driver {
     fn run_until(&mut self, handler: &mut dyn Handler, first: FirstConnection, rest: Rest) -> Result<(), RunError> {
         self.last = LastAttempt::None;
         let accepted_before = self.accepted;
+        let connected_before = self.client.is_connected();
         self.client.connect();
         loop {
             self.wait_and_turn(None, handler).map_err(RunError::Io)?;
             if self.client.shared.stop.swap(false, Ordering::SeqCst) {
                 return Ok(());
             }
-            let never_connected = first == FirstConnection::Fail && self.accepted == accepted_before;
+            let connected = connected_before || self.accepted > accepted_before;
+            let never_connected = first == FirstConnection::Fail && !connected;
+            let gives_up = never_connected || rest == Rest::End && self.reconnect == Reconnect::Never;
             match core::mem::replace(&mut self.last, LastAttempt::None) {
-                LastAttempt::Failed(error) if never_connected => {
+                LastAttempt::Failed(error) if gives_up => {
                     self.link.stop();
                     return Err(RunError::FirstConnection(error));
                 }
-                LastAttempt::Ended(cause) if cause != Cause::Requested => {
-                    let given_up = never_connected || rest == Rest::End && self.reconnect == Reconnect::Never;
-                    if given_up {
-                        self.link.stop();
-                        return Err(RunError::Lost(cause));
-                    }
+                LastAttempt::Ended(cause) if gives_up && cause != Cause::Requested => {
+                    self.link.stop();
+                    return Err(RunError::Lost(cause));
                 }
                 LastAttempt::Failed(_) | LastAttempt::Ended(_) | LastAttempt::Connected | LastAttempt::None => {}
             }

@@ -68,6 +68,8 @@ pub(super) enum Command {
     Reconnect,
     /// Make no further attempts.
     Stop,
+    /// Disconnect at this time, should it not be done before.
+    Leave(Instant),
     /// Behave like this from the next attempt on.
     Policy(Box<Policy>),
     /// Go there with the next attempt.

@@ -41,6 +41,8 @@ fn serve(broker: Broker, address: SocketAddr, path: PathBuf) -> Listener {
 }
 
 impl Server for Development {
+    const RESENDS_RELEASED: bool = false;
+
     fn start(setup: Setup) -> Self {
         let mut config = Config::new();
         if let Some((name, password)) = setup.user {

@@ -1,7 +1,13 @@
 //! What a client does, against the development broker.
 
+mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;
 mod development;
+mod documents;
+mod driver;
+mod event_loops;
+mod faults;
+mod logs;
 
 common::suite::behaviour_suite!(crate::development::Development);

@@ -7,6 +7,9 @@ use karere::{Options, Version};
 
 /// A server the suite runs against; it ends when it is dropped.
 pub(crate) trait Server: Sized {
+    /// It may send a QoS 2 message again although it has sent its PUBREL: a mistake that no client can make good.
+    const RESENDS_RELEASED: bool;
+
     /// Starts on a free port of 127.0.0.1.
     fn start(setup: Setup) -> Self;
 

@@ -97,6 +97,8 @@ impl Mosquitto {
 }
 
 impl Server for Mosquitto {
+    const RESENDS_RELEASED: bool = true;
+
     fn start(setup: Setup) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("karere-mosquitto-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

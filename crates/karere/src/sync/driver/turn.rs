@@ -11,7 +11,10 @@ use std::{
 
 use bytes::BytesMut;
 use karere_link::{Close, Dial, Event as LinkEvent, Next};
-use karere_proto::session::{Cause, CloseCause, Event, Trace};
+use karere_proto::{
+    packet::Disconnect,
+    session::{Cause, CloseCause, Event, Trace},
+};
 
 use super::{
     super::{
@@ -62,6 +65,8 @@ impl Driver {
         let outcome = self.step(ready, handler, &mut scratch);
         SCRATCH.set(Some(scratch));
         self.client.shared.wake.park();
+        // After that: what is published from now on, by this handler too, calls the hook; what came before is seen here.
+        self.tell_write_interest(handler);
         outcome
     }
 
@@ -75,6 +80,7 @@ impl Driver {
             let now = Instant::now();
             self.obey(now, handler);
             self.link.handle_timeout(now);
+            self.leave(now, handler);
             self.dial(now, handler)?;
             self.finish_dialing(now, handler);
             let received = self.read(now, handler, scratch);
@@ -82,11 +88,10 @@ impl Driver {
             let sent = self.write(now, handler);
             self.close(now, handler, scratch);
             self.tell_link_events(handler);
-            if !(received || told || sent) && !self.has_commands() {
+            if !(received || told || sent || self.has_commands()) {
                 break;
             }
         }
-        self.tell_write_interest(handler);
         Ok(())
     }
 
@@ -112,20 +117,33 @@ impl Driver {
                     self.link.stop();
                     self.link.connect(now);
                 }
-                Command::Stop => {
-                    self.again = Again::No;
-                    let offline = self.client.shared.lock().session.is_offline();
-                    if offline {
-                        self.drop_socket(handler);
-                    }
-                    self.link.stop();
-                }
+                Command::Stop => self.stop(handler),
+                Command::Leave(deadline) => self.leave_at = Some(deadline),
                 Command::Policy(policy) => {
                     self.reconnect = policy.reconnect;
                     self.link.set_policy(*policy);
                 }
                 Command::Endpoint(endpoint) => self.link.set_endpoint(endpoint),
             }
+        }
+    }
+
+    fn stop(&mut self, handler: &mut dyn Handler) {
+        self.again = Again::No;
+        self.leave_at = None;
+        let offline = self.client.shared.lock().session.is_offline();
+        if offline {
+            self.drop_socket(handler);
+        }
+        self.link.stop();
+    }
+
+    /// Ends what was to end once drained and is not: a session without a connection has nobody to say goodbye to.
+    fn leave(&mut self, now: Instant, handler: &mut dyn Handler) {
+        if self.leave_at.is_some_and(|at| at <= now) {
+            let goodbye = self.client.shared.lock().session.disconnect(Disconnect::NORMAL);
+            debug_assert!(goodbye.is_ok(), "a normal DISCONNECT may always be said");
+            self.stop(handler);
         }
     }
 
@@ -415,6 +433,9 @@ impl Driver {
             LastAttempt::Ended(Cause::Requested) => Next::Stop,
             _ => Next::Again,
         };
+        if next == Next::Stop {
+            self.leave_at = None;
+        }
         self.link.handle_lost(now, next);
         if core::mem::replace(&mut self.again, Again::No) == Again::Yes {
             self.link.connect(now);

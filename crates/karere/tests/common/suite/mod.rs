@@ -3,6 +3,7 @@
 pub(crate) mod connecting;
 pub(crate) mod losses;
 pub(crate) mod messages;
+pub(crate) mod oneshot;
 pub(crate) mod reentrancy;
 pub(crate) mod sessions;
 pub(crate) mod subscriptions;
@@ -80,6 +81,11 @@ macro_rules! every_version {
                 qos_2_is_exactly_once_when_the_subscriber_is_cut_anywhere,
                 qos_1_is_at_least_once_and_in_order_when_the_publisher_is_cut_anywhere,
                 qos_1_is_at_least_once_when_the_subscriber_is_cut_anywhere,
+            }
+            oneshot {
+                one_call_publishes_and_tells_the_outcomes,
+                one_call_receives_a_number_of_messages,
+                one_call_listens_until_it_is_told_to_stop,
             }
             reentrancy {
                 every_method_can_be_called_from_every_handler,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use karere::{
-    Cause, ConnAck, DialError, QoS, Subscribe, Unsubscribe, Version,
+    Cause, ConnAck, DialError, Endpoint, QoS, Subscribe, Unsubscribe, Version,
 
     sync::{Client, Handler, Message, Published, SocketId, Subscribed, Unsubscribed, WaitError},
 };
@@ -16,6 +16,7 @@ use karere::{
 use crate::common::{
     PATIENCE,
     peer::{peer, text},
+    proxy::{Proxy, Way},
     server::{Server, Setup, options},
 };
 
@@ -116,10 +117,11 @@ impl Handler for Busybody {
 }
 
 pub(crate) fn every_method_can_be_called_from_every_handler<S: Server>(version: Version) {
-    let mut server = S::start(Setup::default());
+    let server = S::start(Setup::default());
+    let proxy = Proxy::start(server.address());
     let busybody = Busybody::default();
     let places = Arc::clone(&busybody.places);
-    let (client, driver) = Client::new(options(server.address(), version, "one").max_in_flight(2)).expect("legal");
+    let (client, driver) = Client::new(options(proxy.address(), version, "one").max_in_flight(2)).expect("legal");
     let background = driver.spawn(busybody).expect("a thread");
     let await_places = |wanted: &[&str]| {
         let deadline = Instant::now() + PATIENCE;
@@ -143,13 +145,17 @@ pub(crate) fn every_method_can_be_called_from_every_handler<S: Server>(version: 
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(speaker);
-    // More than a socket takes at once, so that writing has to be waited for.
+    // More than a socket takes, so that writing has to be waited for.
     client.connect();
-    let _ = client.publish(text("big", &"x".repeat(8 << 20), QoS::AtLeastOnce)).expect("taken");
-    await_places(&["register-write", "unregister-write"]);
-    server.stop();
+    proxy.hold(Way::ToServer);
+    let _ = client.publish(text("big", &"x".repeat(20 << 20), QoS::AtLeastOnce)).expect("taken");
+    await_places(&["register-write"]);
+    proxy.release();
+    await_places(&["unregister-write"]);
+    drop(proxy);
     await_places(&["connect-failed"]);
-    server.resume();
+    let direct = server.address();
+    client.set_endpoint(Endpoint::Tcp { host: direct.ip().to_string(), port: direct.port() });
     client.connect();
     let publishing = client.publish(text("end", "x", QoS::AtLeastOnce)).expect("taken");
     assert!(publishing.wait(PATIENCE).expect("it works as before").is_acknowledged());

@@ -35,7 +35,8 @@ pub(crate) fn messages_wait_for_a_session_that_is_away<S: Server>(version: Versi
         received.iter().map(|message| message.text().parse::<usize>().expect("a number")).collect::<Vec<_>>(),
         (0..20).collect::<Vec<_>>()
     );
-    away.disconnect();
+    away.client.disconnect_when_drained(PATIENCE).expect("taken"); // acknowledgements included
+    assert_eq!(away.disconnected(2), Cause::Requested);
     assert!(publisher.say(text("a", "later", QoS::AtLeastOnce)).is_acknowledged());
     drop(away.stop());
 
@@ -52,12 +53,13 @@ pub(crate) fn session_that_ends_with_its_connection_keeps_nothing<S: Server>(ver
     one.disconnect();
     let publisher = peer(server.options(version, "publisher")).connect();
     assert!(publisher.say(text("a", "missed", QoS::AtLeastOnce)).is_acknowledged());
-    one.client.connect();
-    assert!(!one.connected(2).session_present);
-    let _ = one.subscribe("end", QoS::AtLeastOnce);
+    drop(one.stop());
+    let again = peer(server.options(version, "one")).connect();
+    assert!(!again.connected(1).session_present);
+    let _ = again.subscribe("end", QoS::AtLeastOnce);
     assert!(publisher.say(text("a", "missed", QoS::AtLeastOnce)).is_acknowledged());
     assert!(publisher.say(text("end", "x", QoS::AtLeastOnce)).is_acknowledged());
-    assert_eq!(one.message(0).topic, "end");
+    assert_eq!(again.message(0).topic, "end");
 }
 
 fn will(options: Options) -> Options {

@@ -1,0 +1,80 @@
+//! Messages that expire: counted down while they wait, dropped with their outcome, never dropped once sent (§3.3.2.3.3).
+
+use std::time::Duration;
+
+use karere_proto::{Packet, Version, session::LostSession};
+
+use super::kit::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The Message Expiry Interval of each PUBLISH that was sent, in seconds.
+fn lifetimes(talk: &mut Talk) -> Vec<u64> {
+    let sent = talk.sent();
+    let publishes = sent.iter().filter_map(|packet| match packet {
+        Packet::Publish(publish) => publish.properties.message_expiry(),
+        _ => None,
+    });
+    publishes.map(|left| left.as_secs()).collect()
+}
+
+#[test]
+fn what_a_message_waited_it_has_not_any_more_when_it_leaves() {
+    let mut talk = Talk::new(config(Version::V5));
+    talk.publishes_message(message("a", Q1).message_expiry(10 * SECOND));
+    talk.publishes_message(message("b", Q0).message_expiry(10 * SECOND));
+    talk.passes(3 * SECOND + SECOND / 2);
+    talk.opens();
+    talk.server_says("CONNACK");
+    assert_eq!(lifetimes(&mut talk), [7, 7]);
+}
+
+#[test]
+fn a_message_that_leaves_at_once_has_all_its_lifetime() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes_message(message("a", Q1).message_expiry(10 * SECOND));
+    assert_eq!(lifetimes(&mut talk), [10]);
+}
+
+#[test]
+fn an_expired_message_is_dropped_and_its_outcome_told_in_time() {
+    let mut talk = Talk::new(config(Version::V5));
+    talk.publishes_message(message("a", Q1).message_expiry(2 * SECOND));
+    talk.publishes_message(message("b", Q0).message_expiry(2 * SECOND));
+    talk.publishes("c", Q1);
+    talk.passes(3 * SECOND);
+    talk.told(["a not sent: it expired while it waited", "b not sent: it expired while it waited"]);
+    assert_eq!(talk.session.queued(), (1, 2));
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.told(["connected"]);
+    talk.client_says(["PUBLISH q1 1 c"]);
+}
+
+#[test]
+fn a_message_sent_once_does_not_expire() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes_message(message("a", Q2).message_expiry(2 * SECOND));
+    assert_eq!(lifetimes(&mut talk), [2]);
+    talk.drops_connection();
+    talk.passes(10 * SECOND);
+    talk.opens();
+    talk.server_says("CONNACK present");
+    assert_eq!(lifetimes(&mut talk), [1], "sent again, and not with a lifetime it has not");
+}
+
+#[test]
+fn a_message_published_again_for_a_lost_session_goes_on_counting_down() {
+    let mut config = config(Version::V5);
+    config.lost_session = LostSession::Republish;
+    let mut talk = Talk::connected_with(config);
+    talk.publishes_message(message("a", Q1).message_expiry(10 * SECOND));
+    talk.publishes_message(message("b", Q1).message_expiry(2 * SECOND));
+    talk.sent();
+    talk.drops_connection();
+    talk.passes(4 * SECOND);
+    talk.opens();
+    talk.server_says("CONNACK");
+    assert_eq!(lifetimes(&mut talk), [6]);
+    talk.told(["connected", "b not sent: it expired while it waited"]);
+}
