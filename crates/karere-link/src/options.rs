@@ -6,7 +6,7 @@ use bytes::Bytes;
 use karere_proto::{
     InvalidProperty, InvalidString, Properties, PropertyId, Publish, Utf8String, Value, Version,
     packet::Will,
-    session::{CleanStart, Config, ConfigError, LostSession, QueueLimits, SessionExpiry},
+    session::{CleanStart, Config, ConfigError, LostSession, QueueLimits, Resubscribe, SessionExpiry},
 };
 
 use crate::{
@@ -55,6 +55,9 @@ pub struct Options {
     max_in_flight: u16,
     queue: QueueLimits,
     lost_session: LostSession,
+    resubscribe: Resubscribe,
+    ack_timeout: Option<Duration>,
+    topic_aliases: u16,
     connack_timeout: Duration,
     ping_timeout: Duration,
     policy: Policy,
@@ -112,6 +115,9 @@ impl Options {
             max_in_flight: 20,
             queue: QueueLimits::UNLIMITED,
             lost_session: LostSession::default(),
+            resubscribe: Resubscribe::default(),
+            ack_timeout: None,
+            topic_aliases: 64,
             connack_timeout: Duration::from_secs(10),
             ping_timeout: Duration::from_secs(30),
             policy: Policy::default(),
@@ -240,6 +246,29 @@ impl Options {
         self
     }
 
+    /// Says when granted subscriptions are asked for again by the client itself. Default: when the session is lost.
+    #[must_use]
+    pub const fn resubscribe(mut self, policy: Resubscribe) -> Self {
+        self.resubscribe = policy;
+        self
+    }
+
+    /// Limits how long the server may leave everything that waits for an acknowledgement unanswered; then the connection
+    /// is made anew. Default: no limit.
+    #[must_use]
+    pub const fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.ack_timeout = Some(timeout);
+        self
+    }
+
+    /// Limits how many topic aliases the client uses; 0 is none, and the server's limit lowers it (5.0, §3.3.2.3.4).
+    /// Default: 64.
+    #[must_use]
+    pub const fn topic_aliases(mut self, most: u16) -> Self {
+        self.topic_aliases = most;
+        self
+    }
+
     /// Sets the shortest and the longest wait between two attempts. Default: 1 s and 120 s.
     #[must_use]
     pub const fn reconnect_delay(mut self, minimum: Duration, maximum: Duration) -> Self {
@@ -338,6 +367,9 @@ impl Options {
         session.max_in_flight = NonZeroU16::new(self.max_in_flight).ok_or(OptionsError::NothingInFlight)?;
         session.queue = self.queue;
         session.lost_session = self.lost_session;
+        session.resubscribe = self.resubscribe;
+        session.ack_timeout = self.ack_timeout;
+        session.topic_aliases = self.topic_aliases;
         session.connack_timeout = self.connack_timeout;
         session.ping_timeout = self.ping_timeout;
         session.check().map_err(OptionsError::Config)?;

@@ -66,6 +66,8 @@ pub struct WireRules {
     pub session_present: bool,
     /// AUTH exists, and the server may send DISCONNECT.
     pub server_speaks_up: bool,
+    /// PUBREL, SUBSCRIBE and UNSUBSCRIBE may carry DUP when they are sent again (3.1 only).
+    pub dup_on_requests: bool,
     /// A Variable Byte Integer must be in its shortest form [MQTT-1.5.5-1].
     pub shortest_length: bool,
     /// A password needs a user name (v3: [MQTT-3.1.2-22]).
@@ -122,6 +124,7 @@ const V31: WireRules = WireRules {
     suback_failure: false,
     session_present: false,
     server_speaks_up: false,
+    dup_on_requests: true,
     shortest_length: false,
     password_needs_user_name: true,
     client_id: ClientIdRule::Short,
@@ -134,6 +137,7 @@ const V311: WireRules = WireRules {
     protocol_level: 4,
     suback_failure: true,
     session_present: true,
+    dup_on_requests: false,
     client_id: ClientIdRule::EmptyIfClean,
     ..V31
 };
@@ -148,6 +152,7 @@ const V5: WireRules = WireRules {
     suback_failure: true,
     session_present: true,
     server_speaks_up: true,
+    dup_on_requests: false,
     shortest_length: true,
     password_needs_user_name: false,
     client_id: ClientIdRule::Any,

@@ -13,7 +13,7 @@ use karere_proto::{
 
 use crate::{
     disk::Disk,
-    ledger::Number,
+    ledger::{Announced, Number},
     network::{Arrival, Connection, End},
     seed::{Dice, Habit, Reach, Wish},
     wire::{self, Raw},
@@ -521,7 +521,7 @@ impl World<'_> {
             }
             Event::Published { token, outcome, .. } => {
                 self.note(|| format!("client {client}: {token:?} {outcome}"));
-                self.ledger.published(client, token.get(), &outcome);
+                self.ledger.published(self.now, client, token.get(), &outcome);
             }
             Event::Subscribed { token, ack, .. } => {
                 self.note(|| format!("client {client}: {token:?} subscribed {ack:?}"));
@@ -549,11 +549,14 @@ impl World<'_> {
     }
 
     fn connected(&mut self, client: usize, ack: &ConnAck) {
-        let receive_maximum = ack.properties.receive_maximum().unwrap_or(u16::MAX);
+        let announced = Announced {
+            receive_maximum: ack.properties.receive_maximum().unwrap_or(u16::MAX),
+            topic_alias_maximum: ack.properties.topic_alias_maximum().unwrap_or(0),
+        };
         self.note(|| format!("client {client} is connected, session present: {}", ack.session_present));
         let session = self.clients[client].session.as_ref();
         let record = session.map_or(0, |session| session.journal_position().0.get());
-        self.ledger.connected(client, ack.session_present, receive_maximum, record);
+        self.ledger.connected(client, ack.session_present, announced, record);
         if !ack.session_present {
             let all = self.clients[client].wishes.iter().enumerate();
             let wanted = all.filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at).collect::<Vec<_>>();

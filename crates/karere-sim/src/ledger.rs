@@ -11,11 +11,12 @@
 //!   new messages, acknowledgements in order and not before the application, nothing gated before its record.
 //! * **Tokens** end exactly once, and with an outcome that is true.
 
-use std::collections::{BTreeMap, VecDeque};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use karere_proto::{
     Publish, QoS, Version,
-    session::{Journal, LostSession, NotSent, Outcome, Snapshot},
+    session::{Journal, LostSession, NotSent, Outcome, Resubscribe, Snapshot},
 };
 
 use crate::{
@@ -51,6 +52,8 @@ struct Message {
     first_left: Option<u64>,
     /// The publisher's generation in which it left last, and its place among those that did.
     left_in: Option<(u32, u64)>,
+    /// It may be dropped on the way when its time has run out.
+    expires: Option<Duration>,
     /// The server acknowledged it with success.
     accepted: bool,
     /// The application gave it up.
@@ -101,6 +104,9 @@ struct Peer {
     deceived: bool,
     in_use: BTreeMap<u16, Use>,
     window: u16,
+    aliases: Aliases,
+    /// Requests that were answered, those included that the session makes by itself.
+    answered: BTreeSet<u64>,
     sent: u64,
     last_again: u64,
     last_new: Option<Number>,
@@ -119,6 +125,7 @@ struct Facts {
     max_in_flight: u16,
     reports: bool,
     journal: bool,
+    resubscribes: bool,
     queue: usize,
 }
 
@@ -126,6 +133,13 @@ struct Facts {
 enum Pending {
     Message(Number),
     Request,
+}
+
+/// What a CONNACK says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    pub(crate) receive_maximum: u16,
+    pub(crate) topic_alias_maximum: u16,
 }
 
 /// What a packet identifier is used for.
@@ -175,7 +189,7 @@ impl Ledger {
     }
 
     /// The session took it.
-    pub(crate) fn taken(&mut self, client: usize, token: u64, topic: u64, publish: &Publish) {
+    pub(crate) fn taken(&mut self, now: Duration, client: usize, token: u64, topic: u64, publish: &Publish) {
         let number = self.messages.len();
         let receipt = Receipt { owed: false, delivered: false, times: 0, allowed: 1, open: 0, records: Vec::new(), paid: Paid::No };
         self.messages.push(Message {
@@ -187,6 +201,7 @@ impl Ledger {
             taken: self.clock,
             first_left: None,
             left_in: None,
+            expires: publish.properties.message_expiry().map(|lifetime| now + lifetime),
             accepted: false,
             given_up: false,
             receipts: vec![receipt; self.peers.len()],
@@ -213,7 +228,7 @@ impl Ledger {
     }
 
     /// A message has its outcome.
-    pub(crate) fn published(&mut self, client: usize, token: u64, outcome: &Outcome) {
+    pub(crate) fn published(&mut self, now: Duration, client: usize, token: u64, outcome: &Outcome) {
         let Some(Pending::Message(number)) = self.peers[client].open.remove(&token) else {
             return self.fail(|| format!("client {client}: token {token} ended that was not open: {outcome}"));
         };
@@ -228,6 +243,9 @@ impl Ledger {
             }
             Outcome::Refused { .. } => (!self.excused.refusals).then_some("was refused by nobody"),
             Outcome::NotSent(NotSent::GivenUp) => (!message.given_up).then_some("was given up by nobody"),
+            Outcome::NotSent(NotSent::Expired) => {
+                message.expires.is_none_or(|expires| expires > now).then_some("expired before its time")
+            }
             Outcome::NotSent(_) => (!self.limits).then_some("was not sent for a limit that nobody set"),
             Outcome::Unknown => (message.qos > 0 && !message.given_up && !facts.reports && !self.limits)
                 .then_some("ended as unknown, which policy Republish rules out"),
@@ -243,7 +261,13 @@ impl Ledger {
 
     /// A request has its answer.
     pub(crate) fn answered(&mut self, client: usize, token: u64) {
-        if self.peers[client].open.remove(&token) != Some(Pending::Request) {
+        let peer = &mut self.peers[client];
+        let asked = match peer.open.remove(&token) {
+            Some(Pending::Request) => true,
+            Some(Pending::Message(_)) => false,
+            None => peer.plan.resubscribes,
+        };
+        if !peer.answered.insert(token) || !asked {
             self.fail(|| format!("client {client}: request {token} was answered that was not open"));
         }
     }
@@ -276,6 +300,7 @@ impl Ledger {
         peer.connection += 1;
         peer.online = false;
         peer.last_again = 0;
+        peer.aliases = Aliases::default();
         peer.pubacks.clear();
         peer.pubrecs.clear();
         peer.in_use.retain(|_, used| *used != Use::Request);
@@ -284,10 +309,14 @@ impl Ledger {
     /// CONNACK of success came.
     ///
     /// `record` is the last of the journal so far: a crash that loses it loses the news of a new session.
-    pub(crate) fn connected(&mut self, client: usize, present: bool, receive_maximum: u16, record: u64) {
+    pub(crate) fn connected(&mut self, client: usize, present: bool, announced: Announced, record: u64) {
         let peer = &mut self.peers[client];
         peer.online = true;
-        peer.window = receive_maximum.min(peer.plan.max_in_flight);
+        peer.window = announced.receive_maximum.min(peer.plan.max_in_flight);
+        peer.aliases.maximum = announced.topic_alias_maximum;
+        if self.limits {
+            peer.active.clear(); // what is asked for again may be granted at QoS 0
+        }
         let resumed = if peer.plan.version == Version::V31 { !peer.plan.temporary } else { present };
         if !resumed {
             peer.generation += 1;
@@ -350,6 +379,7 @@ impl Ledger {
                 *stage = Stage::Either;
             }
         }
+        peer.answered.clear();
         let before = core::mem::take(&mut peer.open);
         let mut failure = None;
         for (token, pending) in before {
@@ -416,7 +446,11 @@ impl Ledger {
             return Some("its payload is nobody's".to_owned());
         };
         let number = number.unwrap_or(0);
-        if message.publisher != client || !message.is(raw, peer.plan.version) {
+        let topic = match peer.aliases.resolve(raw, peer.plan.version) {
+            Ok(topic) => topic,
+            Err(failure) => return Some(failure),
+        };
+        if message.publisher != client || !message.is(raw, &topic, peer.plan.version) {
             return Some(format!("message {number} was published as something else"));
         }
         message.first_left.get_or_insert(self.clock);
@@ -619,7 +653,8 @@ impl Ledger {
         let subscribed = peer.active.iter().any(|&(wish, since)| {
             wish.matches(message.publisher, message.topic) && message.first_left.is_some_and(|left| since < left)
         });
-        let orderly = !self.excused.disorder && !peer.deceived && subscribed;
+        // One that expires may be dropped by the broker the first time and pass when it is sent again.
+        let orderly = !self.excused.disorder && !peer.deceived && subscribed && message.expires.is_none();
         if first && orderly && latest.is_some_and(|latest| latest > number) {
             self.fail(|| format!("client {client}: message {number} came first after message {latest:?}"));
             return Some(number);
@@ -674,6 +709,9 @@ impl Ledger {
             return;
         };
         message.accepted = true;
+        if message.expires.is_some() {
+            return; // the broker may drop it
+        }
         for (peer, receipt) in self.peers.iter().zip(&mut message.receipts) {
             receipt.owed |= peer.active.iter().any(|&(wish, since)| {
                 wish.matches(message.publisher, message.topic) && message.first_left.is_some_and(|left| since < left)
@@ -704,6 +742,31 @@ impl Ledger {
     }
 }
 
+/// The topic aliases of one connection, as the server knows them.
+#[derive(Debug, Default)]
+struct Aliases {
+    maximum: u16,
+    topics: BTreeMap<u16, Vec<u8>>,
+}
+
+impl Aliases {
+    fn resolve(&mut self, raw: Raw<'_>, version: Version) -> Result<Vec<u8>, String> {
+        let topic = raw.topic().to_vec();
+        let Some(alias) = raw.alias().filter(|_| version == Version::V5) else {
+            return Ok(topic);
+        };
+        if alias == 0 || alias > self.maximum {
+            return Err(format!("topic alias {alias} is above the server's maximum {}", self.maximum));
+        }
+        if topic.is_empty() {
+            let known = self.topics.get(&alias).cloned();
+            return known.ok_or_else(|| format!("topic alias {alias} was not set on this connection"));
+        }
+        self.topics.insert(alias, topic.clone());
+        Ok(topic)
+    }
+}
+
 impl Message {
     fn allow_one_more(&mut self) {
         for receipt in &mut self.receipts {
@@ -711,10 +774,10 @@ impl Message {
         }
     }
 
-    fn is(&self, raw: Raw<'_>, version: Version) -> bool {
+    fn is(&self, raw: Raw<'_>, topic: &[u8], version: Version) -> bool {
         raw.qos() == self.qos
             && raw.retain() == self.retain
-            && raw.topic() == topic_name(self.publisher, self.topic).as_bytes()
+            && topic == topic_name(self.publisher, self.topic).as_bytes()
             && raw.payload(version == Version::V5).len() == self.len
     }
 }
@@ -729,6 +792,7 @@ impl Peer {
                 max_in_flight: config.max_in_flight.get(),
                 reports: config.lost_session == LostSession::Report,
                 journal: config.journal == Journal::On,
+                resubscribes: config.resubscribe != Resubscribe::Never,
                 queue: config.queue.messages,
             },
             open: BTreeMap::new(),
@@ -743,6 +807,8 @@ impl Peer {
             deceived: false,
             in_use: BTreeMap::new(),
             window: 0,
+            aliases: Aliases::default(),
+            answered: BTreeSet::new(),
             sent: 0,
             last_again: 0,
             last_new: None,

@@ -94,13 +94,33 @@ impl<'a> Raw<'a> {
 
     /// The payload of a PUBLISH, of a version with or without properties.
     pub(crate) fn payload(self, properties: bool) -> &'a [u8] {
-        let head = self.head();
-        let mut at = head + 2 + self.topic().len() + if self.qos() > 0 { 2 } else { 0 };
-        if properties {
-            let (len, size) = varint(&self.0[at..]).unwrap_or((0, 0));
-            at += size + len;
+        let after = &self.0[self.properties_at()..];
+        match varint(after) {
+            Some((len, size)) if properties => &after[size + len..],
+            _ => after,
         }
-        &self.0[at..]
+    }
+
+    /// The topic alias of a PUBLISH of 5.0.
+    pub(crate) fn alias(self) -> Option<u16> {
+        let after = &self.0[self.properties_at()..];
+        let (len, size) = varint(after)?;
+        let mut properties = &after[size..size + len];
+        loop {
+            let (&id, rest) = properties.split_first()?;
+            let len = match id {
+                0x01 => 1,
+                0x02 => 4,
+                0x0B => varint(rest)?.1,
+                0x23 => return rest.first_chunk().map(|&alias| u16::from_be_bytes(alias)),
+                _ => return None, // nothing else is used here
+            };
+            properties = rest.get(len..)?;
+        }
+    }
+
+    fn properties_at(self) -> usize {
+        self.head() + 2 + self.topic().len() + if self.qos() > 0 { 2 } else { 0 }
     }
 }
 

@@ -336,17 +336,21 @@ impl<'a> World<'a> {
         if self.dice.chance(10) {
             publish = publish.retained();
         }
+        if self.scenario.clients[client].is_v5() && self.dice.chance(10) {
+            publish = publish.message_expiry(Duration::from_secs(self.dice.between(1, 5)));
+        }
         let Some(session) = &mut self.clients[client].session else {
             return;
         };
         match session.publish(now, publish.clone()) {
             Ok(token) => {
-                self.ledger.taken(client, token.get(), topic, &publish);
+                self.ledger.taken(self.now, client, token.get(), topic, &publish);
                 self.note(|| format!("client {client} publishes message {number} as {token:?}: {publish:?}"));
             }
             Err(PublishError::QueueFull { messages, bytes }) => {
                 let limits = session.config().queue;
-                let size = publish.topic.as_str().len() + publish.payload.len() + bytes;
+                let properties = publish.properties.as_bytes().len();
+                let size = publish.topic.as_str().len() + publish.payload.len() + properties + bytes;
                 if messages < limits.messages && size <= limits.bytes {
                     self.ledger.fail(|| format!("client {client}: the queue is full with {messages} messages"));
                 }

@@ -275,17 +275,16 @@ impl Server {
                 self.connection.unanswered.push_back(id.get());
             }
             Packet::Publish(PublishPacket { qos: QoS::ExactlyOnce, id: Some(id), .. }) => {
-                if self.unreleased.insert(id.get()) {
+                let is_new = self.unreleased.insert(id.get());
+                if is_new {
                     self.allow(id.get());
                 }
             }
             Packet::Ack(Ack { kind: AckKind::PubRel, id, .. }) => {
                 self.unreleased.remove(&id.get());
             }
-            Packet::Ack(ack) => {
-                if ack.kind != AckKind::PubRec || ack.reason.is_failure() {
-                    self.connection.answers(ack.id.get());
-                }
+            Packet::Ack(ack) if ack.kind != AckKind::PubRec || ack.reason.is_failure() => {
+                self.connection.answers(ack.id.get());
             }
             Packet::SubAck(id, _) | Packet::UnsubAck(id, _) => self.connection.answers(id.get()),
             _ => {}

@@ -64,7 +64,7 @@ pub fn next_frame(input: &mut BytesMut, limits: FrameLimits<'_>) -> Result<Optio
         if flags & 0b0110 == 0b0110 {
             return fail(Rule::QoSBits);
         }
-    } else if flags != packet_type.flags() {
+    } else if flags != packet_type.flags() && !is_retry(packet_type, flags, limits.rules) {
         return fail(Rule::FixedHeaderFlags);
     }
     let mut remaining = 0;
@@ -95,6 +95,12 @@ pub fn next_frame(input: &mut BytesMut, limits: FrameLimits<'_>) -> Result<Optio
     let mut body = input.split_to(size).freeze();
     body.advance(header);
     Ok(Some(Frame { packet_type, flags, body }))
+}
+
+/// In 3.1 a request that is sent again may say so.
+const fn is_retry(packet_type: PacketType, flags: u8, rules: &WireRules) -> bool {
+    let request = matches!(packet_type, PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe);
+    request && rules.dup_on_requests && flags == packet_type.flags() | 0b1000
 }
 
 #[cfg(test)]
@@ -153,6 +159,8 @@ mod tests {
         ] {
             assert_eq!(next(bytes, Version::V5).err(), Some(rule), "{bytes:x?}");
         }
+        assert!(next(&[0x6A, 0x02, 0, 1], Version::V31).expect("3.1 may say that it is a retry").is_some());
+        assert_eq!(next(&[0x6A, 0x02, 0, 1], Version::V311).err(), Some(Rule::FixedHeaderFlags));
         assert_eq!(next(&[0xF0, 0x00], Version::V311).err(), Some(Rule::ReservedPacketType));
         assert_eq!(next(&[0xE0, 0x00], Version::V311).err(), Some(Rule::WrongDirection));
     }

@@ -234,6 +234,26 @@ impl Packet {
         }
     }
 
+    /// True when it carries Reason String or User Property and is none of the packets that always may: PUBLISH, CONNACK
+    /// and DISCONNECT [MQTT-3.1.2-29].
+    pub(crate) fn tells_problems(&self) -> bool {
+        let properties = match self {
+            Self::Ack(ack) => &ack.properties,
+            Self::SubAck(_, ack) => &ack.properties,
+            Self::UnsubAck(_, ack) => &ack.properties,
+            Self::Auth(auth) => &auth.properties,
+            Self::Connect(_)
+            | Self::ConnAck(_)
+            | Self::Publish(_)
+            | Self::Subscribe(..)
+            | Self::Unsubscribe(..)
+            | Self::PingReq
+            | Self::PingResp
+            | Self::Disconnect(_) => return false,
+        };
+        properties.reason_string().is_some() || properties.user().next().is_some()
+    }
+
     /// What kind of packet this is.
     pub const fn packet_type(&self) -> PacketType {
         match self {

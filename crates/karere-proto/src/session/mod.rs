@@ -111,6 +111,8 @@ struct Wire {
     deliveries: Deliveries,
     /// The client has begun to authenticate again and the server has not ended it (§4.12.1).
     re_authenticates: bool,
+    /// CONNECT declined problem information (§3.1.2.11.7).
+    declined_problems: bool,
     /// The transport has ended; what it brought is still to be read.
     ended: Option<CloseCause>,
 }
@@ -176,6 +178,7 @@ impl Session {
             aliases: Aliases::default(),
             deliveries: Deliveries::default(),
             re_authenticates: false,
+            declined_problems: false,
             ended: None,
         };
         let log = Log::new(config.journal);
@@ -275,6 +278,7 @@ impl Session {
         wire.aliases = Aliases::default();
         wire.deliveries = Deliveries::default();
         wire.re_authenticates = false;
+        wire.declined_problems = connect.properties.request_problem_information() == Some(false);
         wire.ended = None;
         self.state.epoch = self.state.epoch.wrapping_add(1);
         self.phase = Phase::Connecting { clean_start };
@@ -474,6 +478,9 @@ impl Session {
             self.traced(|| Trace::Received(packet.summary()));
         }
         let packet_type = packet.packet_type();
+        if self.wire.declined_problems && packet.tells_problems() {
+            return Err(ProtocolError::new(packet_type, Rule::ProblemInformation));
+        }
         if let Phase::Connecting { clean_start } = self.phase {
             return match packet {
                 Packet::ConnAck(ack) => self.handle_connack(clean_start, ack),

@@ -2,7 +2,7 @@
 
 use karere_proto::{
     Packet, PropertyId, ReasonCode, Rule, Value, Version,
-    packet::ConnAck,
+    packet::{Attempt, ConnAck, PublishPacket, SubAck},
     session::{Cause, CleanStart, CommandError, Config, SessionExpiry},
 };
 
@@ -644,4 +644,22 @@ before_5! {
     clean_and_absent_starts_anew_before_5,
     clean_session_says_whether_the_session_is_kept,
     disconnect_of_the_server_is_a_violation_before_5,
+}
+
+#[test]
+fn problem_information_that_was_declined_is_a_breach_except_where_it_may_always_stand() {
+    let mut config = config(Version::V5);
+    config.connect.properties = properties([(PropertyId::RequestProblemInformation, Value::Byte(0))]);
+    let why = || properties([(PropertyId::ReasonString, Value::Str("because"))]);
+    let mut talk = Talk::connected_with(config);
+    let mut publish = message("a", Q0);
+    publish.properties = properties([(PropertyId::UserProperty, Value::Pair("k", "v"))]);
+    talk.server_sends(&Packet::Publish(PublishPacket::new(publish, None, Attempt::First)));
+    talk.told(["message q0 a"]);
+    talk.subscribes("a");
+    talk.sent();
+    let mut ack = SubAck::new(vec![ReasonCode::Success]);
+    ack.properties = why();
+    talk.server_sends(&Packet::SubAck(id(1), ack));
+    talk.client_closes_for(Rule::ProblemInformation);
 }

@@ -16,11 +16,14 @@ use karere::{
 use crate::{
     common::{
         PATIENCE, eventually,
-        peer::{AT_ONCE, Happening, peer, text},
+        peer::{Happening, peer, text},
         server::{Server, Setup, options},
     },
     development::Development,
 };
+
+/// For what must not take long, on a machine that is busy.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 fn server() -> Development {
     Development::start(Setup::default())
@@ -210,8 +213,7 @@ fn run_reconnects_after_a_loss_also_when_it_found_the_client_connected() {
 #[test]
 fn run_ends_with_the_cause_when_it_is_not_to_reconnect() {
     let server = server();
-    let (_, mut driver) =
-        Client::new(server.options(Version::V5, "one").reconnect(Reconnect::Never)).expect("legal");
+    let (_, mut driver) = Client::new(server.options(Version::V5, "one").reconnect(Reconnect::Never)).expect("legal");
     driver.connect(&mut ()).expect("there");
     let id = server.with(|broker| broker.connection_of("one").expect("connected"));
     server.with(|broker| broker.lose(Instant::now(), id)).expect("open");

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use karere::{
     Cause, CleanStart, Disconnect, LostSession, Options, Outcome, PublishError, QoS, ReasonCode, Rule, SessionExpiry,
-    Subscribe, SubscribeError, Version,
-    session::NotSent,
+    Subscribe, SubscribeError, Version, session::NotSent,
 };
 use karere_broker::{Config, Direction, Fault, Trigger};
 use karere_proto::PacketType;

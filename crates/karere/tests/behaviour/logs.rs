@@ -16,10 +16,11 @@ use crate::{
 #[test]
 fn lines_tell_of_connections_and_packets_but_not_of_payloads_and_secrets() {
     let server = Development::start(Setup { user: Some(("alice", "sesame-password")), ..Setup::default() });
-    let options = server
-        .options(Version::V5, "one")
-        .credentials("alice", "sesame-password")
-        .will(text("will", "will-payload", QoS::AtMostOnce));
+    let options = server.options(Version::V5, "one").credentials("alice", "sesame-password").will(text(
+        "will",
+        "will-payload",
+        QoS::AtMostOnce,
+    ));
     let one = peer(options).traced().connect();
     let _ = one.subscribe("a", QoS::ExactlyOnce);
     assert!(one.say(text("a", "secret-payload", QoS::ExactlyOnce)).is_acknowledged());

@@ -26,7 +26,7 @@ pub(crate) struct Dice(u64);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         Self(seed)
     }
 

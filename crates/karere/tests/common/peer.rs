@@ -1,6 +1,5 @@
 //! A client that writes down what happens to it, and can be asked.
 
-use core::time::Duration;
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -8,8 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use karere::{
-    Cause, ConnAck, Delivery, DialError, Level, Options, Outcome, PacketId, Properties, Publish, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe,
-
+    Cause, ConnAck, Delivery, DialError, Level, Options, Outcome, PacketId, Properties, Publish, QoS, SubAck,
+    Subscribe, UnsubAck, Unsubscribe,
     sync::{Background, Client, Driver, Handler, Message, Published, Publishing, SocketId, Subscribed, Unsubscribed},
 };
 
@@ -22,13 +21,13 @@ pub(crate) enum Happening {
     Connected(ConnAck),
     ConnectFailed(String),
     Disconnected(Cause),
-    Message(usize),
+    Message,
     Published(Published),
     Subscribed(Subscribed),
     Unsubscribed(Unsubscribed),
     Opened(SocketId),
-    RegisterWrite(SocketId),
-    UnregisterWrite(SocketId),
+    RegisterWrite,
+    UnregisterWrite,
     Closed(SocketId),
 }
 
@@ -89,7 +88,10 @@ impl Seen {
                 let happenings = &record.happenings;
                 let last = &happenings[happenings.len().saturating_sub(30)..];
                 let lines = &record.lines[record.lines.len().saturating_sub(30)..];
-                panic!("waited in vain: {what}; {} messages; last: {last:#?}; lines: {lines:#?}", record.messages.len());
+                panic!(
+                    "waited in vain: {what}; {} messages; last: {last:#?}; lines: {lines:#?}",
+                    record.messages.len()
+                );
             }
             record = self.changed.wait_timeout(record, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -140,11 +142,10 @@ impl Handler for Recorder {
         };
         let delivery = if self.keeps == Keeps::Deliveries { message.take_delivery() } else { None };
         let mut record = self.seen.record();
-        let number = record.messages.len();
         record.messages.push(received);
         record.deliveries.push(delivery);
         drop(record);
-        self.seen.note(Happening::Message(number));
+        self.seen.note(Happening::Message);
     }
 
     fn on_published(&mut self, _: &Client, published: &Published) {
@@ -163,12 +164,12 @@ impl Handler for Recorder {
         self.seen.note(Happening::Opened(socket));
     }
 
-    fn on_socket_register_write(&mut self, _: &Client, socket: SocketId) {
-        self.seen.note(Happening::RegisterWrite(socket));
+    fn on_socket_register_write(&mut self, _: &Client, _: SocketId) {
+        self.seen.note(Happening::RegisterWrite);
     }
 
-    fn on_socket_unregister_write(&mut self, _: &Client, socket: SocketId) {
-        self.seen.note(Happening::UnregisterWrite(socket));
+    fn on_socket_unregister_write(&mut self, _: &Client, _: SocketId) {
+        self.seen.note(Happening::UnregisterWrite);
     }
 
     fn on_socket_close(&mut self, _: &Client, socket: SocketId) {
@@ -305,7 +306,8 @@ impl Peer {
 
     /// Waits for a line with `text` in it.
     pub(crate) fn line(&self, text: &str) -> String {
-        self.seen.wait(text, |record| record.lines.iter().map(|(_, line)| line).find(|line| line.contains(text)).cloned())
+        self.seen
+            .wait(text, |record| record.lines.iter().map(|(_, line)| line).find(|line| line.contains(text)).cloned())
     }
 
     pub(crate) fn lines(&self, text: &str) -> Vec<String> {
@@ -324,6 +326,3 @@ pub(crate) fn text(topic: &str, payload: &str, qos: QoS) -> Publish {
 }
 
 pub(crate) const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
-
-/// For what must not take long, on a machine that is busy.
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(200);

@@ -48,7 +48,8 @@ impl Mosquitto {
                 fs::write(&file, format!("{name}:{password}\n")).expect("a file in the folder");
                 // Mosquitto hashes what stands in a file of plain passwords.
                 let tool = std::env::var_os("KARERE_MOSQUITTO_PASSWD").unwrap_or_else(|| "mosquitto_passwd".into());
-                let hashed = Command::new(tool).arg("-U").arg(&file).status().expect("mosquitto_passwd beside mosquitto");
+                let hashed =
+                    Command::new(tool).arg("-U").arg(&file).status().expect("mosquitto_passwd beside mosquitto");
                 assert!(hashed.success());
                 writeln!(config, "allow_anonymous false\npassword_file {}", file.display()).expect("a string");
             }

@@ -18,9 +18,8 @@ const IN_FLIGHT: u16 = 100;
 fn nothing_is_lost(version: Version, qos: QoS) {
     let mut server = Mosquitto::start(Setup { in_flight: Some(IN_FLIGHT), ..Setup::default() });
     // Mosquitto 2.0.11 does not save a session that began with Clean Start.
-    let kept = |id: &str| {
-        server.options(version, id).session_expiry(SessionExpiry::Never).clean_start(CleanStart::Never)
-    };
+    let kept =
+        |id: &str| server.options(version, id).session_expiry(SessionExpiry::Never).clean_start(CleanStart::Never);
     let subscriber = peer(kept("subscriber")).connect();
     let _ = subscriber.subscribe("a", qos);
     let publisher = peer(kept("publisher").max_in_flight(IN_FLIGHT)).connect();
@@ -59,7 +58,7 @@ fn nothing_is_lost(version: Version, qos: QoS) {
     eventually("all have arrived", || numbers().0.len() >= sent.len());
     let (numbers, all) = numbers();
     assert_eq!(numbers, (0..sent.len()).collect::<Vec<_>>());
-    println!("{} messages, {} duplicates", sent.len(), all - sent.len());
+    eprintln!("{} messages, {} duplicates", sent.len(), all - sent.len());
     if qos == QoS::ExactlyOnce {
         // Mosquitto 2.0.11 sends messages again, with DUP, that it had sent PUBREL for before it was restarted. What
         // this client published twice would come without DUP.

@@ -24,7 +24,7 @@ pub(crate) fn connects_and_disconnects_and_tells_of_it<S: Server>(version: Versi
         matches!(record.happenings.last(), Some(Happening::Closed(_))).then(|| record.happenings.clone())
     });
     let notified = |happening: &Happening| {
-        !matches!(happening, Happening::RegisterWrite(_) | Happening::UnregisterWrite(_)) // may be needless
+        !matches!(happening, Happening::RegisterWrite | Happening::UnregisterWrite) // may be needless
     };
     let seen = seen.into_iter().filter(notified).collect::<Vec<_>>();
     assert!(
@@ -163,10 +163,9 @@ pub(crate) fn disconnecting_when_drained_waits_for_acknowledgements<S: Server>(v
 pub(crate) fn disconnecting_leaves_what_waits_in_the_queue<S: Server>(version: Version) {
     let server = S::start(Setup::default());
     let proxy = Proxy::start(server.address());
-    let one = peer(
-        options(proxy.address(), version, "one").session_expiry(karere::SessionExpiry::Never).max_in_flight(1),
-    )
-    .connect();
+    let one =
+        peer(options(proxy.address(), version, "one").session_expiry(karere::SessionExpiry::Never).max_in_flight(1))
+            .connect();
     proxy.hold(Way::ToClient);
     let sent = (0..3).map(|n| one.publish(text("a", &n.to_string(), QoS::AtLeastOnce))).collect::<Vec<_>>();
     let began = Instant::now();

@@ -58,7 +58,7 @@ fn publisher_is_cut<S: Server>(version: Version, qos: QoS, seed: u64) -> (Vec<us
     proxy.plan(cuts(seed));
     let publisher = peer(kept(options(proxy.address(), version, "publisher")).max_in_flight(7)).start();
     publish_all(&publisher, qos);
-    println!("{} cuts left", proxy.cuts_left());
+    eprintln!("{} cuts left", proxy.cuts_left());
     eventually("all have arrived", || numbers(&subscriber).0.len() == MESSAGES);
     // What is behind them would be duplicates.
     let _ = subscriber.unsubscribe("a");
@@ -97,7 +97,7 @@ fn subscriber_is_cut<S: Server>(version: Version, qos: QoS, seed: u64) -> (Vec<u
     publish_all(&publisher, qos);
     eventually("all have arrived", || numbers(&subscriber).0.len() == MESSAGES);
     let _ = subscriber.unsubscribe("a");
-    println!("{} cuts left", proxy.cuts_left());
+    eprintln!("{} cuts left", proxy.cuts_left());
     let (first, all) = numbers(&subscriber);
     let mistaken = released_and_sent_again(&subscriber);
     assert!(S::RESENDS_RELEASED || mistaken == 0);

@@ -1,9 +1,7 @@
 //! Messages: each QoS, each kind of payload, order, limits, outcomes.
 
 use bytes::Bytes;
-use karere::{
-    Outcome, Publish, PublishError, QoS, QueueLimits, Token, Version,
-};
+use karere::{Outcome, Publish, PublishError, QoS, QueueLimits, Token, Version};
 
 use crate::common::{
     PATIENCE, eventually,
@@ -107,7 +105,7 @@ pub(crate) fn twenty_mebibytes_pass_both_ways<S: Server>(version: Version) {
     let payload = pattern(20 << 20);
     proxy.hold(Way::ToServer);
     let publishing = one.publish(Publish::new("a", payload.clone()).expect("legal").qos(QoS::AtLeastOnce));
-    one.nth(1, "a full socket", |happening| matches!(happening, Happening::RegisterWrite(_)).then_some(()));
+    one.nth(1, "a full socket", |happening| matches!(happening, Happening::RegisterWrite).then_some(()));
     proxy.release();
     assert!(publishing.wait(PATIENCE).expect("done").is_acknowledged());
     assert!(one.message(0).payload == payload);
@@ -118,11 +116,11 @@ pub(crate) fn twenty_mebibytes_pass_both_ways<S: Server>(version: Version) {
     let mut state = "closed";
     for happening in sockets {
         state = match (state, happening) {
-            ("closed", Happening::Opened(_)) | ("writing", Happening::UnregisterWrite(_)) => "open",
-            ("open", Happening::RegisterWrite(_)) => "writing",
+            ("closed", Happening::Opened(_)) | ("writing", Happening::UnregisterWrite) => "open",
+            ("open", Happening::RegisterWrite) => "writing",
             ("open", Happening::Closed(_)) => "closed",
             (state, Happening::Opened(_) | Happening::Closed(_)) => panic!("{state} before"),
-            (state, Happening::RegisterWrite(_) | Happening::UnregisterWrite(_)) => panic!("{state} before"),
+            (state, Happening::RegisterWrite | Happening::UnregisterWrite) => panic!("{state} before"),
             (state, _) => state,
         };
     }
@@ -145,9 +143,7 @@ fn many<S: Server>(version: Version, qos: QoS) {
         assert_eq!(message.text(), number.to_string());
         assert_eq!(message.qos, qos);
     }
-    let acknowledged = |happening: &Happening| {
-        matches!(happening, Happening::Published(published) if published.outcome.is_acknowledged())
-    };
+    let acknowledged = |happening: &Happening| matches!(happening, Happening::Published(published) if published.outcome.is_acknowledged());
     eventually("an outcome for each", || publisher.count(acknowledged) == MESSAGES);
 }
 

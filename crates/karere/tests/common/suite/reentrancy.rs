@@ -9,7 +9,6 @@ use std::{
 
 use karere::{
     Cause, ConnAck, DialError, Endpoint, QoS, Subscribe, Unsubscribe, Version,
-
     sync::{Client, Handler, Message, Published, SocketId, Subscribed, Unsubscribed, WaitError},
 };
 
@@ -67,7 +66,7 @@ impl Busybody {
         client.connect();
         // The second visit everywhere ends the connection, in one way or the other.
         if visit == 2 {
-            if place.len() % 2 == 0 {
+            if place.len().is_multiple_of(2) {
                 client.reconnect();
             } else {
                 client.disconnect().expect("may be said");

@@ -164,15 +164,14 @@ pub(crate) fn routes_that_match_are_all_called_and_the_general_handler_is_not<S:
     assert!(one.client.remove_route("a/#").expect("legal"));
     assert!(!one.client.remove_route("a/#").expect("legal"), "there is none any more");
     let again = Arc::clone(&calls);
-    one.client
-        .add_route("a/+", move |_, _| again.lock().expect("whole").push("replaced".to_owned()))
-        .expect("legal");
+    one.client.add_route("a/+", move |_, _| again.lock().expect("whole").push("replaced".to_owned())).expect("legal");
     say("a/b/c");
     say("a/x");
     say("free");
-    assert_eq!(one.messages(3).iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(), [
-        "free", "a/b/c", "free"
-    ]);
+    assert_eq!(
+        one.messages(3).iter().map(|message| message.topic.as_str()).collect::<Vec<_>>(),
+        ["free", "a/b/c", "free"]
+    );
     assert_eq!(*calls.lock().expect("whole"), ["replaced"]);
 }
 
@@ -206,10 +205,8 @@ pub(crate) fn manual_acknowledgements_leave_in_order_of_arrival<S: Server>(versi
 pub(crate) fn unacknowledged_message_comes_again<S: Server>(version: Version) {
     let server = S::start(Setup::default());
     let publisher = peer(server.options(version, "publisher")).connect();
-    let options = server
-        .options(version, "one")
-        .session_expiry(karere::SessionExpiry::Never)
-        .acknowledge(Acknowledge::Manual);
+    let options =
+        server.options(version, "one").session_expiry(karere::SessionExpiry::Never).acknowledge(Acknowledge::Manual);
     let one = peer(options).keeping_deliveries().connect();
     let _ = one.subscribe("a", QoS::AtLeastOnce);
     for word in ["first", "second"] {
