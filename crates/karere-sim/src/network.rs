@@ -49,6 +49,11 @@ impl Connection {
         }
     }
 
+    /// True when nothing has happened to it.
+    pub(crate) const fn is_sound(&self) -> bool {
+        self.client_open && self.broker_open && self.to_broker.is_sound() && self.to_client.is_sound()
+    }
+
     pub(crate) const fn pipe(&mut self, to: End) -> &mut Pipe {
         match to {
             End::Broker => &mut self.to_broker,
@@ -84,6 +89,10 @@ pub(crate) struct Travel {
 }
 
 impl Pipe {
+    const fn is_sound(&self) -> bool {
+        !self.dead && self.end.is_none()
+    }
+
     /// Bytes on their way.
     pub(crate) const fn waiting(&self) -> usize {
         self.waiting

@@ -3,7 +3,7 @@
 use core::{cmp::Ordering, time::Duration};
 use std::{collections::BinaryHeap, time::Instant};
 
-use karere_broker::Broker;
+use karere_broker::{Broker, Fault};
 use karere_proto::{
     Lsn, PropertyId, Publish, ReasonCode, Value,
     packet::Disconnect,
@@ -420,9 +420,13 @@ impl<'a> World<'a> {
         self.note(|| "from here on nothing goes wrong".to_owned());
         self.calm = true;
         self.broker.faults().clear();
+        // What was lost without a sign is sent again on another connection only.
+        let drops = self.scenario.faults.iter().any(|(_, fault)| *fault == Fault::Drop);
         for client in 0..self.clients.len() {
-            if let Some(id) = self.clients[client].connection {
-                self.sever(id); // what was lost without a sign is sent again
+            if let Some(id) = self.clients[client].connection
+                && (drops || self.dice.chance(30))
+            {
+                self.sever(id);
             }
             for _ in 0..self.clients[client].waiting.len() {
                 self.acknowledge(client, self.clients[client].life);
@@ -443,8 +447,7 @@ impl<'a> World<'a> {
     /// True once all has settled and nothing has happened for some keep alives after that.
     fn is_over(&mut self) -> bool {
         match self.quiet {
-            // The ends of the connections that calm began with must have been seen.
-            None if self.now > self.scenario.calm + Duration::from_secs(1) && self.is_settled() => {
+            None if self.is_settled() => {
                 let longest =
                     self.clients.iter().filter_map(|client| client.session.as_ref()).map(|s| s.negotiated().keep_alive);
                 let longest = longest.max().unwrap_or_default();
@@ -484,6 +487,9 @@ impl<'a> World<'a> {
             let name = &client.name;
             if let Some(why) = client.unsettled() {
                 return Some(why);
+            }
+            if client.connection.is_some_and(|id| !self.connections[id].is_sound()) {
+                return Some(format!("the connection of {name} is broken"));
             }
             let session = self.broker.session(name);
             if let Some(session) = session

@@ -40,6 +40,6 @@ pub use karere_proto::{
 };
 pub use log::{Level, LogSink};
 pub use session::{
-    Cause, CleanStart, CommandError, Delivery, LostSession, Outcome, PublishError, QueueLimits, Resubscribe, SessionExpiry,
-    SubscribeError,
+    Cause, CleanStart, CommandError, Delivery, LostSession, Outcome, PublishError, QueueLimits, Resubscribe,
+    SessionExpiry, SubscribeError,
 };

@@ -13,7 +13,7 @@ use karere::{
 };
 
 use crate::common::{
-    PATIENCE,
+    PATIENCE, eventually,
     peer::{peer, text},
     proxy::{Proxy, Way},
     server::{Server, Setup, options},
@@ -144,11 +144,22 @@ pub(crate) fn every_method_can_be_called_from_every_handler<S: Server>(version: 
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(speaker);
-    // More than a socket takes, so that writing has to be waited for.
-    client.connect();
-    proxy.hold(Way::ToServer);
-    let _ = client.publish(text("big", &"x".repeat(20 << 20), QoS::AtLeastOnce)).expect("taken");
-    await_places(&["register-write"]);
+    // More than a socket takes, so that writing has to be waited for. A visit may end the connection meanwhile: again then.
+    let deadline = Instant::now() + PATIENCE;
+    while !places.0.lock().expect("whole").contains("register-write") {
+        assert!(Instant::now() < deadline, "writing never had to be waited for");
+        proxy.release();
+        eventually("connected", || {
+            client.connect();
+            client.is_connected()
+        });
+        proxy.hold(Way::ToServer);
+        let _ = client.publish(text("big", &"x".repeat(20 << 20), QoS::AtLeastOnce)).expect("taken");
+        let visited = places.0.lock().expect("whole");
+        let moment = Duration::from_millis(500);
+        let unvisited = |visited: &mut BTreeSet<_>| !visited.contains("register-write");
+        drop(places.1.wait_timeout_while(visited, moment, unvisited).expect("whole"));
+    }
     proxy.release();
     await_places(&["unregister-write"]);
     drop(proxy);
