@@ -9,16 +9,19 @@ use std::{
 
 use karere_sim::{Failure, Report, run, trace};
 
-const USAGE: &str = "usage: sim [--seeds N] [--seed S] [--threads T] [--trace]
+const USAGE: &str = "usage: sim [--seeds N] [--seed S] [--threads T] [--first] [--trace]
   --seeds N    how many to run (1000; 1 when --trace or only --seed is given)
   --seed S     the first one (0)
   --threads T  on how many threads (all cores)
+  --first      stops at the first that fails
   --trace      shows every step";
 
 struct Options {
     seeds: u64,
     seed: u64,
     threads: u64,
+    /// Stops after so many failures.
+    enough: u64,
     trace: bool,
 }
 
@@ -79,14 +82,13 @@ fn show(seed: u64) -> ExitCode {
 
 /// Runs all; stops early when enough have failed.
 fn run_all(options: &Options) -> (Report, Vec<Failure>) {
-    const ENOUGH: usize = 5;
     let next = AtomicU64::new(options.seed);
     let failed = AtomicU64::new(0);
     let end = options.seed + options.seeds;
     let work = || {
         let mut total = Report::default();
         let mut failures = Vec::new();
-        while failed.load(Ordering::Relaxed) < ENOUGH as u64 {
+        while failed.load(Ordering::Relaxed) < options.enough {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end {
                 break;
@@ -125,13 +127,14 @@ fn run_all(options: &Options) -> (Report, Vec<Failure>) {
         report.time += part.time;
         failures.extend(failed);
     }
+    // Seeds are handed out in order, so none before the first of these was left out.
     failures.sort_by_key(|failure| failure.seed);
     (report, failures)
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let mut options = Options { seeds: 0, seed: 0, threads, trace: false };
+    let mut options = Options { seeds: 0, seed: 0, threads, enough: 5, trace: false };
     let mut one = false;
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -145,6 +148,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 one = true;
             }
             "--threads" => options.threads = number()?.max(1),
+            "--first" => options.enough = 1,
             "--trace" => options.trace = true,
             _ => return Err(format!("what is {argument}?")),
         }

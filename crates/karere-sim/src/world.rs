@@ -447,7 +447,10 @@ impl<'a> World<'a> {
     /// True once all has settled and nothing has happened for some keep alives after that.
     fn is_over(&mut self) -> bool {
         match self.quiet {
-            None if self.is_settled() => {
+            // What faults still hold back must have come.
+            None if (self.scenario.faults.is_empty() || self.now > self.scenario.calm + Duration::from_secs(5))
+                && self.is_settled() =>
+            {
                 let longest =
                     self.clients.iter().filter_map(|client| client.session.as_ref()).map(|s| s.negotiated().keep_alive);
                 let longest = longest.max().unwrap_or_default();

@@ -255,7 +255,14 @@ impl Call {
     fn begin(oneshot: Oneshot, handler: &mut dyn Handler) -> Result<Self, OneshotError> {
         let deadline = oneshot.timeout.map(|timeout| Instant::now() + timeout);
         let (client, mut driver) = Client::new(oneshot.options).map_err(OneshotError::Options)?;
-        driver.connect(handler).map_err(OneshotError::Connect)?;
+        let connected = match oneshot.timeout {
+            Some(timeout) => driver.connect_within(timeout, handler),
+            None => driver.connect(handler),
+        };
+        connected.map_err(|error| match error {
+            ConnectError::TimedOut => OneshotError::TimedOut,
+            error => OneshotError::Connect(error),
+        })?;
         Ok(Self { client, driver, deadline })
     }
 

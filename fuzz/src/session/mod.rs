@@ -50,8 +50,8 @@ struct World {
     server: Server,
     ledger: Ledger,
     deliveries: Vec<Delivery>,
-    /// What has left the session and not the transport.
-    transport: SendBuf,
+    /// Bytes that have left the session and not the transport.
+    waiting: usize,
     /// Bytes of this connection that have left the transport.
     sent: u64,
     disk: Disk,
@@ -74,7 +74,7 @@ impl World {
             server,
             ledger: Ledger::default(),
             deliveries: Vec::new(),
-            transport: SendBuf::new(),
+            waiting: 0,
             sent: 0,
             disk: Disk::default(),
         }
@@ -85,7 +85,7 @@ impl World {
     fn opens(&mut self) {
         self.session.handle_opened(self.now);
         self.ledger.opened();
-        self.transport = SendBuf::new();
+        self.waiting = 0;
         self.sent = 0;
         self.server.opened();
         self.sends();
@@ -93,19 +93,19 @@ impl World {
 
     /// Fetches what may leave, and has the server look at it.
     fn sends(&mut self) {
-        let before = self.transport.len();
-        self.session.poll_bytes(&mut self.transport);
-        let bytes = self.transport.to_vec();
-        assert!(bytes.len() == before || !self.session.is_offline(), "bytes without a connection");
-        self.server.reads(&bytes[before..]);
+        let mut out = SendBuf::new();
+        self.session.poll_bytes(&mut out);
+        assert!(out.is_empty() || !self.session.is_offline(), "bytes without a connection");
+        self.server.reads(&out.to_vec());
+        self.waiting += out.len();
         assert!(!self.session.wants_write());
     }
 
     /// The transport takes `count` bytes at most.
     fn takes(&mut self, count: usize) {
         self.sends();
-        let count = count.min(self.transport.open_len());
-        self.transport.advance(count);
+        let count = count.min(self.waiting);
+        self.waiting -= count;
         self.sent += count as u64;
         self.session.handle_sent(self.now, self.sent);
     }

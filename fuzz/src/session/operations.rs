@@ -12,7 +12,7 @@ use karere_proto::{
     session::CloseCause,
 };
 
-pub(super) const TOPICS: [&str; 4] = ["a", "b/c", "$x", "a/very/long/topic/name"];
+pub(super) const TOPICS: [&str; 4] = ["a", "b/cd", "$SYS/x", "a/very/long/topic/name"];
 const FILTERS: [&str; 5] = ["a", "#", "b/+", "$share/g/a", "a/very/long/topic/name/#"];
 const REASONS: [ReasonCode; 8] = [
     ReasonCode::Success,
@@ -83,6 +83,10 @@ impl World {
         let reason = if first < 224 { ReasonCode::Success } else { ReasonCode::ServerUnavailable };
         let mut ack = ConnAck::new(reason);
         ack.session_present = first & 1 == 1;
+        if first & 4 != 0 {
+            // The session is to use aliases often.
+            ack.properties.set(PropertyId::TopicAliasMaximum, Value::U16(2)).expect("a legal value");
+        }
         if first & 2 != 0 {
             let which = input.u16();
             let small = u16::from(input.byte());

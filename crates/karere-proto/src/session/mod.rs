@@ -195,6 +195,20 @@ impl Session {
         })
     }
 
+    /// A session that starts over in place of this one. Nothing is carried over but the counting: tokens and deliveries of
+    /// this session never name anything of the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when no legal CONNECT can be made of `config`.
+    pub fn renew(&self, now: Instant, config: Config) -> Result<Self, ConfigError> {
+        let mut renewed = Self::new(now, config)?;
+        renewed.state.last_token = self.state.last_token;
+        renewed.state.last_delivery = self.state.last_delivery;
+        renewed.state.epoch = self.state.epoch;
+        Ok(renewed)
+    }
+
     // Commands, from the application. See `outbound`, `inbound`, `requests` for the others.
 
     /// Ends the connection with DISCONNECT (§3.14). Nothing is sent after it; what waits stays queued.
@@ -412,6 +426,12 @@ impl Session {
     /// Whether all bytes have been handed out by [`Session::poll_bytes`].
     pub const fn is_flushed(&self) -> Flushed {
         if self.wire.output.is_empty() { Flushed::Yes } else { Flushed::No }
+    }
+
+    /// True when something has happened that [`Session::poll_event`] has not told yet; received packets do not count
+    /// until they are parsed.
+    pub fn wants_telling(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// True when bytes wait that may leave.

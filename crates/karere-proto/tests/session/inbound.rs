@@ -487,3 +487,22 @@ every_version! {
 before_5! {
     refusing_is_not_in_earlier_versions,
 }
+
+#[test]
+fn delivery_of_a_session_that_was_started_over_answers_nothing_of_the_new_one() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.server_says("PUBLISH q1 7 old");
+    talk.told(["message q1 old"]);
+    let old = talk.delivery("old");
+    let first = talk.publishes("a", Q1);
+    talk.session = talk.session.renew(talk.now, config(Version::V5)).unwrap();
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.server_says("PUBLISH q1 7 new");
+    talk.told(["connected", "message q1 new"]);
+    talk.session.acknowledge(old);
+    talk.client_says([]);
+    talk.acknowledges("new");
+    talk.client_says(["PUBACK 7"]);
+    assert!(talk.publishes("a", Q1) > first, "tokens go on counting");
+}

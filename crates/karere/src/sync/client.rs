@@ -10,9 +10,9 @@ use std::{
 
 use karere_link::{Address, Endpoint, Link, Options, OptionsError, Parts, Policy, Rng};
 use karere_proto::{
-    Filter, InvalidFilter, Publish, QoS, ReasonCode, Session, Token,
+    Filter, InvalidFilter, Publish, QoS, ReasonCode, Session,
     packet::{Auth, Disconnect, Subscribe, Unsubscribe, Will},
-    session::{CommandError, Config, ConfigError, Delivery, Negotiated, PublishError, Snapshot, SubscribeError},
+    session::{CommandError, Config, ConfigError, Delivery, Negotiated, PublishError, SubscribeError},
 };
 
 use super::{
@@ -37,7 +37,7 @@ impl Client {
     pub fn new(options: Options) -> Result<(Self, Driver), OptionsError> {
         let mut rng = Rng::new(seed());
         let parts = options.clone().into_parts(&mut rng)?;
-        let (session, link) = assemble(&parts, rng, Token::from_u64(0))?;
+        let (session, link) = assemble(&parts, rng)?;
         let client = Self { shared: Shared::new(session) };
         let driver = Driver::new(client.clone(), link, options, parts);
         Ok((client, driver))
@@ -55,7 +55,6 @@ impl Client {
         let now = Instant::now();
         let mut core = self.shared.lock();
         let token = core.session.publish(now, publish)?;
-        core.last_token = token;
         let flow = if qos == QoS::AtMostOnce {
             None
         } else {
@@ -81,7 +80,6 @@ impl Client {
     pub fn subscribe(&self, subscribe: Subscribe) -> Result<Subscribing, SubscribeError> {
         let mut core = self.shared.lock();
         let token = core.session.subscribe(Instant::now(), subscribe)?;
-        core.last_token = token;
         let flow = Completion::new(core.session.packet_id_of_last(token));
         core.subscribing.insert(token, Arc::clone(&flow));
         drop(core);
@@ -97,7 +95,6 @@ impl Client {
     pub fn unsubscribe(&self, unsubscribe: Unsubscribe) -> Result<Unsubscribing, SubscribeError> {
         let mut core = self.shared.lock();
         let token = core.session.unsubscribe(Instant::now(), unsubscribe)?;
-        core.last_token = token;
         let flow = Completion::new(core.session.packet_id_of_last(token));
         core.unsubscribing.insert(token, Arc::clone(&flow));
         drop(core);
@@ -332,14 +329,14 @@ impl fmt::Debug for Client {
 /// 136 years: as good as for ever, and no more than an [`Instant`] can say.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The session and the link that options describe; its tokens follow `last`.
-pub(super) fn assemble(parts: &Parts, rng: Rng, last: Token) -> Result<(Session, Link), OptionsError> {
-    let mut nothing = Snapshot::default();
-    nothing.last_seq = last.get();
-    let config = parts.session.clone();
-    let session = Session::restore(Instant::now(), config, nothing).map_err(OptionsError::Config)?;
-    let link = Link::new(parts.endpoint.clone(), parts.policy.clone(), rng);
-    Ok((session, link))
+/// The session and the link that options describe.
+fn assemble(parts: &Parts, rng: Rng) -> Result<(Session, Link), OptionsError> {
+    let session = Session::new(Instant::now(), parts.session.clone()).map_err(OptionsError::Config)?;
+    Ok((session, link(parts, rng)))
+}
+
+pub(super) fn link(parts: &Parts, rng: Rng) -> Link {
+    Link::new(parts.endpoint.clone(), parts.policy.clone(), rng)
 }
 
 /// A number nobody chose: the standard library seeds its hash maps from the operating system.

@@ -13,15 +13,12 @@ use std::{
 
 pub use background::{Background, Panicked};
 use karere_link::{Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng};
-use karere_proto::{
-    Session,
-    session::{Cause, CloseCause, Event},
-};
+use karere_proto::session::{Cause, CloseCause, Config, Event};
 use mio::{Events, Poll, Token};
 
 use super::{
     Client, Handler, SocketId,
-    client::{assemble, seed},
+    client::{link, seed},
     completion::{complete, give_up_all},
     shared::DriverLife,
     socket::Socket,
@@ -172,16 +169,13 @@ impl Driver {
         let options = options.unwrap_or_else(|| self.options.clone());
         let mut rng = Rng::new(seed());
         let parts = options.clone().into_parts(&mut rng)?;
-        // Tokens go on counting, so that a handle of the old session never shows what became of a message of the new.
-        let last = self.client.shared.lock().last_token;
-        let (session, link) = assemble(&parts, rng, last)?;
-        let events = self.replace_session(session);
+        let events = self.replace_session(parts.session.clone())?;
         self.client.shared.notify();
         for event in events {
             self.tell(event, handler, &mut Vec::new());
         }
         self.drop_socket(handler);
-        self.link = link;
+        self.link = link(&parts, rng);
         self.options = options;
         self.bind = parts.bind;
         self.first_connection = parts.first_connection;
@@ -197,9 +191,10 @@ impl Driver {
 
     /// Ends the old session, and gives what is to be told of that. Messages it had received come again, if the server
     /// keeps it.
-    fn replace_session(&self, session: Session) -> Vec<Event> {
+    fn replace_session(&self, config: Config) -> Result<Vec<Event>, OptionsError> {
         let mut core = self.client.shared.lock();
         let core = &mut *core;
+        let session = core.session.renew(Instant::now(), config).map_err(OptionsError::Config)?;
         let mut old = core::mem::replace(&mut core.session, session);
         core.commands.clear();
         old.handle_closed(CloseCause::Abandoned);
@@ -212,7 +207,7 @@ impl Driver {
             }
         }
         give_up_all(core);
-        events
+        Ok(events)
     }
 
     /// The socket to watch, while there is one. It changes with every attempt to connect.
@@ -236,7 +231,7 @@ impl Driver {
     /// When to call [`Driver::turn`] at the latest, whatever the socket does.
     pub fn deadline(&self) -> Option<Instant> {
         let core = self.client.shared.lock();
-        if !core.commands.is_empty() || self.has_more() {
+        if !core.commands.is_empty() || core.session.wants_telling() || self.has_more() {
             return Some(Instant::now());
         }
         [core.session.poll_timeout(), self.link.poll_timeout(), self.leave_at].into_iter().flatten().min()
@@ -260,13 +255,32 @@ impl Driver {
     /// [`ConnectError`] when it failed: nothing answered, or the server refused. The client then rests until it is asked
     /// to connect again.
     pub fn connect(&mut self, handler: &mut dyn Handler) -> Result<(), ConnectError> {
+        self.connect_before(None, handler)
+    }
+
+    /// As [`Driver::connect`], in no more than `timeout`, however many addresses there are to try.
+    ///
+    /// # Errors
+    ///
+    /// As [`Driver::connect`], and [`ConnectError::TimedOut`].
+    pub fn connect_within(&mut self, timeout: Duration, handler: &mut dyn Handler) -> Result<(), ConnectError> {
+        self.connect_before(Instant::now().checked_add(timeout), handler)
+    }
+
+    fn connect_before(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> Result<(), ConnectError> {
         if self.client.is_connected() {
             return Ok(());
         }
         self.last = LastAttempt::None;
         self.client.connect();
         loop {
-            self.wait_and_turn(None, handler).map_err(ConnectError::Io)?;
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                self.abandon(Instant::now(), handler);
+                self.link.stop();
+                return Err(ConnectError::TimedOut);
+            }
+            self.wait_and_turn(left, handler).map_err(ConnectError::Io)?;
             match core::mem::replace(&mut self.last, LastAttempt::None) {
                 LastAttempt::None => {}
                 LastAttempt::Connected => return Ok(()),
@@ -376,7 +390,9 @@ impl Driver {
             return true;
         }
         let core = self.client.shared.lock();
-        !core.commands.is_empty() || self.socket.is_some() && core.session.wants_write() && self.ready.writable
+        !core.commands.is_empty()
+            || core.session.wants_telling()
+            || self.socket.is_some() && core.session.wants_write() && self.ready.writable
     }
 
     /// A turn ended early, or a result waits.
@@ -412,6 +428,8 @@ pub enum ConnectError {
     Ended(Cause),
     /// The operating system cannot wait for sockets.
     Io(io::Error),
+    /// The server had not accepted in the time that was given.
+    TimedOut,
 }
 
 impl fmt::Display for ConnectError {
@@ -420,6 +438,7 @@ impl fmt::Display for ConnectError {
             Self::Dial(error) => error.fmt(f),
             Self::Ended(cause) => cause.fmt(f),
             Self::Io(error) => write!(f, "cannot wait for sockets: {error}"),
+            Self::TimedOut => f.write_str("the server did not accept the connection in time"),
         }
     }
 }
@@ -430,6 +449,7 @@ impl std::error::Error for ConnectError {
             Self::Dial(error) => Some(error),
             Self::Ended(cause) => Some(cause),
             Self::Io(error) => Some(error),
+            Self::TimedOut => None,
         }
     }
 }

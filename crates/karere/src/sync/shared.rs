@@ -46,8 +46,6 @@ pub(super) struct Core {
     pub(super) subscribing: ByToken<Arc<Completion<Option<SubAck>>>>,
     pub(super) unsubscribing: ByToken<Arc<Completion<Option<UnsubAck>>>>,
     pub(super) qos0: QoS0Ledger,
-    /// The last that was given out, by any session of this client.
-    pub(super) last_token: Token,
     pub(super) driver: DriverLife,
     /// Where the present connection goes.
     pub(super) peer: Option<Address>,
@@ -85,7 +83,6 @@ impl Shared {
             subscribing: ByToken::default(),
             unsubscribing: ByToken::default(),
             qos0: QoS0Ledger::default(),
-            last_token: Token::from_u64(0),
             driver: DriverLife::Alive,
             peer: None,
         };

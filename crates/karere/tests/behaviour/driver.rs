@@ -9,6 +9,7 @@ use std::{
 
 use karere::{
     Cause, Endpoint, FirstConnection, Jitter, Options, QoS, Reconnect, SessionExpiry, Version,
+    oneshot::{Oneshot, OneshotError},
     session::CloseCause,
     sync::{Callbacks, Client, ConnectError, RunError},
 };
@@ -336,4 +337,31 @@ fn silent_acceptor_is_given_up_and_tried_again() {
     let one = peer(options).start();
     assert_eq!(one.disconnected(1), Cause::ConnAckTimeout);
     assert_eq!(one.disconnected(2), Cause::ConnAckTimeout);
+}
+
+/// What a client asks for may bring news without a byte having moved, and the driver may not have slept yet.
+#[test]
+fn driver_does_not_sleep_while_there_is_something_to_tell() {
+    let (client, mut driver) = Client::new(nowhere()).expect("legal options");
+    let given_up = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&given_up);
+    let mut handler = Callbacks::new().on_published(move |_, _| *counter.lock().expect("whole") += 1);
+    let _ = client.publish(text("a", "x", QoS::AtLeastOnce)).expect("taken");
+    client.drop_messages();
+    assert!(driver.deadline().is_some_and(|deadline| deadline <= Instant::now()));
+    let began = Instant::now();
+    driver.wait_and_turn(Some(PATIENCE), &mut handler).expect("can wait");
+    assert_eq!(*given_up.lock().expect("whole"), 1);
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+}
+
+/// A server that takes the connection and never says a word.
+#[test]
+fn one_shot_with_a_time_limit_does_not_wait_for_a_server_that_says_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let options = options(silent.local_addr().expect("bound"), Version::V5, "one");
+    let began = Instant::now();
+    let error = Oneshot::new(options).timeout(AT_ONCE).publish(("a", "x")).expect_err("nobody answers");
+    assert!(matches!(error, OneshotError::TimedOut), "{error}");
+    assert!((AT_ONCE..PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
 }

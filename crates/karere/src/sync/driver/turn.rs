@@ -454,7 +454,7 @@ impl Driver {
     }
 
     /// Drops the connection because the application wants another one.
-    fn abandon(&mut self, now: Instant, handler: &mut dyn Handler) {
+    pub(super) fn abandon(&mut self, now: Instant, handler: &mut dyn Handler) {
         let online = !self.client.shared.lock().session.is_offline();
         if online {
             self.lost(now, CloseCause::Abandoned, handler, &mut Scratch::default());
