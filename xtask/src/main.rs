@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `fuzz` and `instructions`.
+//! The project's own commands: `cargo xtask test`, `bench`, `conformance`, `fuzz` and `instructions`.
 
 mod bench;
 mod fuzz;
@@ -13,7 +13,9 @@ mod totals;
 use crate::interop::Install;
 use crate::steps::Step;
 use crate::test::OnFailure;
+use std::io;
 use std::process::ExitCode;
+use xtask::conformance::{Evidence, PAGE, Table};
 use xtask::workspace::Workspace;
 
 const HELP: &str = "\
@@ -24,6 +26,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test          Runs every check, and stops at the first step that fails
   bench         Runs the codec's benchmarks, and builds the driver to measure the client with
+  conformance  Writes docs/conformance.md from the tables in conformance
   fuzz          Runs the fuzz targets for a while, and fails when one of them does
   instructions  Counts instructions, and fails when there are 5 % more than bench/instructions/baseline.txt says
   help          Prints this
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         }
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
         Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
+        Command::Conformance => Workspace::open().and_then(|workspace| write_conformance(&workspace)),
         Command::Fuzz(options) => Workspace::open().and_then(|workspace| fuzz::run(&workspace, &options)),
         Command::Instructions(options) => {
             Workspace::open().and_then(|workspace| instructions::run(&workspace, options))
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Bench(Vec<String>),
+    Conformance,
     Fuzz(fuzz::Options),
     Help,
     Instructions(instructions::Options),
@@ -117,11 +122,22 @@ impl Command {
                 Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
                 Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
             },
+            "conformance" => match args.first() {
+                None => Ok(Self::Conformance),
+                Some(other) => Err(format!("conformance has no option {other}")),
+            },
             "fuzz" => parse_fuzz(args).map(Self::Fuzz),
             "instructions" => parse_instructions(args).map(Self::Instructions),
             other => Err(format!("there is no command {other}")),
         }
     }
+}
+
+fn write_conformance(workspace: &Workspace) -> io::Result<ExitCode> {
+    let texts = workspace.texts()?;
+    let tables = Table::all(&texts).map_err(|findings| io::Error::other(findings.join("\n")))?;
+    std::fs::write(workspace.root().join(PAGE), Evidence::new(&texts).page(&tables))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn parse_test(args: &[String]) -> Result<test::Options, String> {
@@ -219,6 +235,12 @@ mod tests {
         for line in ["", "help", "--help", "test -h", "bench --help"] {
             assert_eq!(parse(line), Ok(Command::Help), "{line}");
         }
+    }
+
+    #[test]
+    fn conformance_has_no_options() {
+        assert_eq!(parse("conformance"), Ok(Command::Conformance));
+        assert!(parse("conformance now").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod session {
     mod crash;
     mod expiry;
     mod handshake;
+    mod hard_cases;
     mod identifiers;
     mod inbound;
     mod journal;

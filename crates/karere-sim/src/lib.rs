@@ -15,6 +15,7 @@
 //! shows them all. The same seed does the same on any machine, as long as the code is the same.
 #![forbid(unsafe_code)]
 
+mod application;
 mod broker;
 mod client;
 mod disk;

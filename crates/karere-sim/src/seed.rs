@@ -106,6 +106,8 @@ pub(crate) struct ClientPlan {
     pub(crate) wishes: Vec<(Wish, QoS)>,
     /// How often each QoS is chosen.
     pub(crate) qos_weights: [u64; 3],
+    /// Percent of writes to the disk that the process does not outlive for long.
+    pub(crate) crash_percent: u64,
     /// Of a write to the disk.
     pub(crate) disk_delay: Duration,
     /// Bytes the transport takes at once.
@@ -175,7 +177,9 @@ pub(crate) struct Excused {
 impl Scenario {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let count = dice.pick(&[1usize, 2, 2, 2, 3]);
-        let mut clients = (0..count).map(|at| client(dice, at, count)).collect::<Vec<_>>();
+        let versions: &[Version] =
+            if dice.chance(40) { &[Version::V5] } else { &[Version::V31, Version::V311, Version::V5] };
+        let mut clients = (0..count).map(|at| client(dice, versions, at, count)).collect::<Vec<_>>();
         let all_v5 = clients.iter().all(ClientPlan::is_v5);
         let some_v31_kept = clients
             .iter()
@@ -250,8 +254,8 @@ struct Permit {
     expiry: bool,
 }
 
-fn client(dice: &mut Dice, at: usize, count: usize) -> ClientPlan {
-    let version = dice.pick(&[Version::V31, Version::V311, Version::V5, Version::V5]);
+fn client(dice: &mut Dice, versions: &[Version], at: usize, count: usize) -> ClientPlan {
+    let version = dice.pick(versions);
     let v5 = version == Version::V5;
     let name = Utf8String::new(&format!("client-{at}")).expect("invariant: plain text");
     let mut config = Config::new(version, name);
@@ -277,11 +281,7 @@ fn client(dice: &mut Dice, at: usize, count: usize) -> ClientPlan {
         ]);
         if dice.chance(50) {
             let own = dice.pick(&[1, 2, 3, 10]);
-            config
-                .connect
-                .properties
-                .set(PropertyId::ReceiveMaximum, Value::U16(own))
-                .expect("invariant: not 0");
+            config.connect.properties.set(PropertyId::ReceiveMaximum, Value::U16(own)).expect("invariant: not 0");
         }
         if dice.chance(30) {
             config.connect.properties.set(PropertyId::TopicAliasMaximum, Value::U16(2)).expect("invariant: legal");
@@ -323,6 +323,7 @@ fn client(dice: &mut Dice, at: usize, count: usize) -> ClientPlan {
         habit,
         wishes,
         qos_weights: dice.pick(&[[1, 1, 1], [0, 1, 0], [0, 0, 1], [1, 3, 3], [0, 1, 2]]),
+        crash_percent: dice.pick(&[0, 0, 1, 5]),
         disk_delay: Duration::from_micros(dice.pick(&[0, 100, 20_000, 1_000_000])),
         socket_buffer: dice.pick(&[7, 64, 1000, 1 << 20, 1 << 20]),
     }
@@ -362,10 +363,11 @@ fn broker(dice: &mut Dice, clients: &[ClientPlan], permit: Permit) -> (karere_br
 /// Smaller limits, in a way that only 5.0 can announce.
 pub(crate) fn limited(dice: &mut Dice, config: karere_broker::Config) -> karere_broker::Config {
     let config = config.receive_maximum(NonZeroU16::new(dice.pick(&[1, 2, 5, 65_535])).expect("invariant: not 0"));
-    match dice.below(4) {
+    match dice.below(5) {
         0 => config.maximum_qos(dice.pick(&[QoS::AtMostOnce, QoS::AtLeastOnce])),
-        1 => config.without_retain(),
-        2 => config.maximum_packet_size(NonZeroU32::new(dice.pick(&[60, 120])).expect("invariant: not 0")),
+        1 => config.maximum_qos(QoS::AtLeastOnce),
+        2 => config.without_retain(),
+        3 => config.maximum_packet_size(NonZeroU32::new(dice.pick(&[60, 120])).expect("invariant: not 0")),
         _ => config,
     }
 }

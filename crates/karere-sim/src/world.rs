@@ -270,7 +270,7 @@ impl<'a> World<'a> {
         let now = self.instant();
         match op {
             Op::Crash(client) => {
-                if self.journals(client) {
+                if self.journals(client) && !self.calm {
                     self.crash(client);
                 }
             }
@@ -321,7 +321,16 @@ impl<'a> World<'a> {
         let now = self.instant();
         let plan = &self.scenario.clients[client];
         let mut pick = self.dice.below(plan.qos_weights.iter().sum());
-        let qos = plan.qos_weights.iter().position(|&weight| pick < weight || { pick -= weight; false }).unwrap_or(0);
+        let qos = plan
+            .qos_weights
+            .iter()
+            .position(|&weight| {
+                pick < weight || {
+                    pick -= weight;
+                    false
+                }
+            })
+            .unwrap_or(0);
         let len = match self.dice.below(100) {
             0 if plan.socket_buffer > 1000 => 70_000,
             1 if plan.socket_buffer > 1000 => 5000,

@@ -13,7 +13,7 @@ use std::{error::Error, process::ExitCode, sync::Arc, time::Instant};
 
 use karere::{
     ConnAck, Options, Publish, QoS, Subscribe,
-    sync::{Client, Driver, Handler, Message, Published, Ready, SocketId},
+    sync::{Client, Driver, Handler, Message, Published, Ready, SocketId, Subscribed},
 };
 use karere_broker::{Config, Server};
 use mio::{Events, Interest, Poll, Registry, Token, Waker, unix::SourceFd};
@@ -44,6 +44,7 @@ struct Watcher {
     registry: Registry,
     role: Role,
     failed: Option<std::io::Error>,
+    subscribed: bool,
     done: usize,
 }
 
@@ -67,6 +68,10 @@ impl Handler for Watcher {
             let subscribe = Subscribe::new(TOPIC, QoS::AtLeastOnce).expect("a legal filter");
             client.subscribe(subscribe).expect("the server takes any filter");
         }
+    }
+
+    fn on_subscribed(&mut self, _: &Client, _: &Subscribed) {
+        self.subscribed = true;
     }
 
     fn on_published(&mut self, _: &Client, published: &Published) {
@@ -121,7 +126,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         })));
         client.connect();
         let registry = poll.registry().try_clone()?;
-        let handler = Watcher { token: Token(number), registry, role, failed: None, done: 0 };
+        let handler = Watcher { token: Token(number), registry, role, failed: None, subscribed: false, done: 0 };
         parties.push(Party { driver, handler });
     }
 
@@ -133,8 +138,7 @@ fn run() -> Result<(), Box<dyn Error>> {
                 return Err(error.into());
             }
         }
-        let subscribed = parties[0].driver.client().is_connected() && parties[0].driver.client().in_flight() == 0;
-        if subscribed && !published {
+        if parties[0].handler.subscribed && !published {
             published = true;
             for number in 1..=MESSAGES {
                 let message = Publish::new(TOPIC, format!("message {number}"))?.qos(QoS::AtLeastOnce);

@@ -20,7 +20,8 @@ pub enum Event {
     Auth(Auth),
     /// The server accepted the connection. Not told for a refusal: that is [`Cause::Refused`].
     Connected(ConnAck),
-    /// The connection has ended, or was never made. Told once for each that was opened.
+    /// The connection has ended. Told once for each that was opened; and with [`Cause::Requested`] when the time to drain
+    /// ran out between two connections.
     Disconnected(Cause),
     /// A message has arrived. Acknowledge it when it is dealt with.
     Message {

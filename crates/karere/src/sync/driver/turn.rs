@@ -312,11 +312,27 @@ impl Driver {
             told = true;
             // The buffer is taken out: should a handler panic, its events are dropped with it.
             let mut events = core::mem::take(&mut scratch.events);
+            let more = events.len() == EVENTS;
             for event in events.drain(..) {
                 self.tell(event, handler, &mut scratch.routes);
             }
             scratch.events = events;
+            if more {
+                // The server works on these answers while the handler gets the rest: else both would wait in turn, each
+                // for a whole window of the other.
+                self.hand_over(now);
+                self.write(now, handler);
+            }
         }
+    }
+
+    /// Acknowledges what is done with, and takes over what may leave.
+    fn hand_over(&mut self, now: Instant) {
+        let mut core = self.client.shared.lock();
+        for delivery in self.done.drain(..) {
+            core.session.acknowledge(delivery);
+        }
+        self.link.exchange(now, &mut core.session);
     }
 
     pub(super) fn tell(&mut self, event: Event, handler: &mut dyn Handler, routes: &mut Vec<Route>) {
