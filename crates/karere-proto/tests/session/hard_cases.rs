@@ -2,7 +2,7 @@
 
 use karere_proto::{
     Packet, Properties, PropertyId, QoS, ReasonCode, Value, Version,
-    packet::{Attempt, ConnAck, PublishPacket, Subscribe, SubscribeOptions},
+    packet::{Attempt, ConnAck, Disconnect, PublishPacket, Subscribe, SubscribeOptions},
     session::{Cause, CleanStart},
 };
 
@@ -66,6 +66,21 @@ fn nothing_but_auth_is_sent_while_authentication_goes_on_not_even_pingreq() {
     talk.client_says(["AUTH 0x18"]);
     talk.server_sends(&connack([(PropertyId::AuthenticationMethod, Value::Str("m"))]));
     assert_eq!(talk.said().len(), 4, "what waited goes now");
+}
+
+// 54
+#[test]
+fn authenticating_again_in_vain_ends_the_connection_with_a_reason() {
+    let mut config = config(Version::V5);
+    config.connect.properties = properties([(PropertyId::AuthenticationMethod, Value::Str("m"))]);
+    let mut talk = Talk::connected_to(config, [(PropertyId::AuthenticationMethod, Value::Str("m"))]);
+    talk.session.authenticate(auth(ReasonCode::ReAuthenticate, "m")).unwrap();
+    talk.client_says(["AUTH 0x19"]);
+    talk.server_sends(&Packet::Auth(auth(ReasonCode::ContinueAuthentication, "m"))); // no answer the client believes
+    talk.told(["auth 0x18"]);
+    talk.disconnects(Disconnect::new(ReasonCode::UnspecifiedError));
+    talk.client_says(["DISCONNECT 0x80"]);
+    assert_eq!(talk.close(), Cause::Requested);
 }
 
 // 48
