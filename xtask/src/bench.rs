@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use xtask::workspace::Workspace;
 
-/// Runs the codec's benchmarks with `args`, then builds the end-to-end driver and tells how to run it.
+/// Runs the benchmarks of codec and session with `args`, then builds the end-to-end driver and tells how to run it.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode> {
     let cargo = |words: &[&str]| {
         let mut command = process::cargo(workspace.root());
@@ -15,13 +15,18 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode
         command
     };
 
-    out::title("codec: time and allocations of a packet");
-    let mut codec = cargo(&["bench", "-p", "karere-proto", "--bench", "codec"]);
-    if !args.is_empty() {
-        codec.arg("--").args(args);
-    }
-    if !process::run(&mut codec)?.success() {
-        return Ok(ExitCode::FAILURE);
+    for (bench, title) in [
+        ("codec", "codec: time and allocations of a packet"),
+        ("session", "session: time and allocations of a message, the QoS 1 cycle among them"),
+    ] {
+        out::title(title);
+        let mut command = cargo(&["bench", "-p", "karere-proto", "--bench", bench]);
+        if !args.is_empty() {
+            command.arg("--").args(args);
+        }
+        if !process::run(&mut command)?.success() {
+            return Ok(ExitCode::FAILURE);
+        }
     }
 
     out::title("driver: the client against any broker");

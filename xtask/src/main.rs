@@ -25,7 +25,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
   test          Runs every check, and stops at the first step that fails
-  bench         Runs the codec's benchmarks, and builds the driver to measure the client with
+  bench         Runs the benchmarks of codec and session, and builds the driver to measure the client with
   conformance  Writes docs/conformance.md from the tables in conformance
   fuzz          Runs the fuzz targets for a while, and fails when one of them does
   instructions  Counts instructions, and fails when there are 5 % more than bench/instructions/baseline.txt says

@@ -37,10 +37,10 @@ impl World<'_> {
                 self.ledger.answered(client, token.get());
                 let this = &mut self.clients[client];
                 let asked = this.subscribing.remove(&token).unwrap_or_default();
-                for (at, reason) in asked.into_iter().zip(ack.map_or_else(Vec::new, |ack| ack.reasons)) {
+                for ((at, left), reason) in asked.into_iter().zip(ack.map_or_else(Vec::new, |ack| ack.reasons)) {
                     let wanted = &this.wishes[at];
                     let granted = matches!(reason, ReasonCode::GrantedQoS1 | ReasonCode::GrantedQoS2);
-                    if granted && wanted.wanted && wanted.leaving == 0 {
+                    if granted && wanted.wanted && wanted.leaving == 0 && wanted.left == left {
                         self.ledger.subscribed(client, wanted.wish);
                     }
                 }
@@ -69,7 +69,7 @@ impl World<'_> {
         if !ack.session_present {
             let all = self.clients[client].wishes.iter().enumerate();
             let wanted = all.filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at).collect::<Vec<_>>();
-            self.subscribe(client, wanted);
+            self.subscribe(client, &wanted);
         }
     }
 
@@ -135,7 +135,7 @@ impl World<'_> {
     }
 
     /// Asks for these subscriptions in one packet.
-    pub(crate) fn subscribe(&mut self, client: usize, which: Vec<usize>) {
+    pub(crate) fn subscribe(&mut self, client: usize, which: &[usize]) {
         if which.is_empty() {
             return;
         }
@@ -152,14 +152,15 @@ impl World<'_> {
         };
         match session.subscribe(now, subscribe) {
             Ok(token) => {
-                for &at in &which {
+                for &at in which {
                     this.wishes[at].wanted = true;
                     if self.scenario.limits {
                         // It may be granted at QoS 0 this time.
                         self.ledger.unsubscribing(client, this.wishes[at].wish);
                     }
                 }
-                this.subscribing.insert(token, which);
+                let asked = which.iter().map(|&at| (at, this.wishes[at].left)).collect();
+                this.subscribing.insert(token, asked);
                 self.ledger.requested(client, token.get());
             }
             Err(error) if self.scenario.limits => self.note(|| format!("client {client} cannot subscribe: {error}")),
@@ -171,7 +172,7 @@ impl World<'_> {
         let count = self.clients[client].wishes.len();
         if count > 0 {
             let at = self.dice.index(count);
-            self.subscribe(client, vec![at]);
+            self.subscribe(client, &[at]);
         }
     }
 
@@ -190,6 +191,7 @@ impl World<'_> {
         if let Ok(token) = session.unsubscribe(now, unsubscribe) {
             wanted.wanted = false;
             wanted.leaving += 1;
+            wanted.left += 1;
             let wish = wanted.wish;
             this.unsubscribing.insert(token, at);
             self.ledger.requested(client, token.get());

@@ -38,7 +38,7 @@ pub(crate) struct Client {
     /// Messages that the application has not dealt with.
     pub(crate) waiting: Vec<(Delivery, Option<Number>)>,
     pub(crate) wishes: Vec<Wanted>,
-    pub(crate) subscribing: BTreeMap<Token, Vec<usize>>,
+    pub(crate) subscribing: BTreeMap<Token, Vec<(usize, u32)>>,
     pub(crate) unsubscribing: BTreeMap<Token, usize>,
     pub(crate) last_cause: Option<Cause>,
 }
@@ -51,6 +51,8 @@ pub(crate) struct Wanted {
     pub(crate) wanted: bool,
     /// UNSUBSCRIBEs without an answer.
     pub(crate) leaving: u32,
+    /// UNSUBSCRIBEs so far: the answer to an earlier SUBSCRIBE may come after that to a later UNSUBSCRIBE.
+    pub(crate) left: u32,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl Client {
     pub(crate) fn new(at: usize, world: &mut World<'_>) -> Self {
         let plan = &world.scenario.clients[at];
         let config = plan.config.clone();
-        let wanted = |&(wish, qos): &(Wish, QoS)| Wanted { wish, qos, wanted: true, leaving: 0 };
+        let wanted = |&(wish, qos): &(Wish, QoS)| Wanted { wish, qos, wanted: true, leaving: 0, left: 0 };
         Self {
             name: config.connect.client_id.as_str().to_owned(),
             session: Some(Session::new(world.instant(), config.clone()).expect("invariant: a legal configuration")),
@@ -565,8 +567,8 @@ impl World<'_> {
         this.session = Some(session.expect("invariant: a legal configuration"));
         // What it wanted is asked for again: the process does not know what became of it.
         let wanted = this.wishes.iter().enumerate().filter(|(_, wanted)| wanted.wanted).map(|(at, _)| at);
-        let wanted = wanted.collect();
-        self.subscribe(client, wanted);
+        let wanted = wanted.collect::<Vec<_>>();
+        self.subscribe(client, &wanted);
         self.start(client);
     }
 
