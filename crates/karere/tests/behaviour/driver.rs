@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// For what must not take long, on a machine that is busy.
-const AT_ONCE: Duration = Duration::from_millis(200);
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 fn server() -> Development {
     Development::start(Setup::default())
