@@ -3,7 +3,7 @@
 use crate::{input::Input, session::clock};
 use bytes::BytesMut;
 use core::time::Duration;
-use karere_link::{Dial, Endpoint, Jitter, Link, Options, Rng, Url};
+use karere_link::{Dial, Endpoint, Jitter, Link, Options, Rng, Url, Use};
 use karere_proto::{
     FrameLimits, Packet, Properties, PropertyId, Publish, QoS, SendBuf, Session, Side, Value, Version, next_frame,
     session::{CleanStart, QueueLimits, SessionExpiry},
@@ -136,7 +136,7 @@ fn check_options(mut options: Options, input: &mut Input<'_>) {
             let frame = next_frame(&mut stream, limits).expect("a legal frame").expect("a whole frame");
             let packet = Packet::decode(frame, version.rules(), Side::Client);
             assert!(matches!(packet, Ok(Packet::Connect(_))) && stream.is_empty(), "{packet:?}");
-            check_link(Link::new(parts.endpoint, parts.policy, Rng::new(1)));
+            check_link(Link::new(parts.servers, parts.policy, Rng::new(1)));
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
@@ -150,8 +150,13 @@ fn check_link(mut link: Link) {
         while let Some(dial) = link.poll_dial() {
             let error = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
             match dial {
-                Dial::Resolve { .. } => link.handle_resolved(now, Err(error())),
-                _ => link.handle_dialed(now, Err(error())),
+                Dial::Refresh { attempt, server } => link.handle_refreshed(now, attempt, Ok(server)),
+                Dial::Resolve { attempt, .. } => link.handle_resolved(now, attempt, Err(error())),
+                Dial::Connect { attempt, .. } => {
+                    assert_eq!(link.handle_dialed(now, attempt, Err(error())), Use::None);
+                }
+                Dial::Abandon(_) => {}
+                other => panic!("a driver that does not know {other:?}"),
             }
         }
         while link.poll_event().is_some() {}

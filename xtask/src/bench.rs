@@ -3,7 +3,6 @@
 use crate::out;
 use crate::process;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use xtask::workspace::Workspace;
 
@@ -33,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode
     if !process::run(&mut cargo(&["build", "--release", "-p", "karere", "--example", "bench_driver"]))?.success() {
         return Ok(ExitCode::FAILURE);
     }
-    let driver = target_folder(workspace.root()).join("release/examples/bench_driver");
+    let driver = process::target_folder(workspace.root()).join("release/examples/bench_driver");
     out::text(&format!(
         "\
 It is {driver}
@@ -49,11 +48,4 @@ It prints one line of JSON: seconds, processor seconds, peak memory; rtt prints 
         driver = driver.display()
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where this very program was built: that holds however cargo was told about the folder.
-fn target_folder(root: &Path) -> PathBuf {
-    let own = std::env::current_exe().ok();
-    let folder = own.as_deref().and_then(|program| program.ancestors().nth(2));
-    folder.map_or_else(|| root.join("target"), Path::to_owned)
 }

@@ -5,11 +5,12 @@
 //! cannot do.
 
 use crate::out;
+use crate::outcome::Outcome;
 use crate::process;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use xtask::workspace::Workspace;
 
 /// What to run, and for how long.
@@ -29,6 +30,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Those of `cargo xtask test`: long enough for what the first thousands of inputs find.
+    pub(crate) fn short() -> Self {
+        Self { seconds: 3, ..Self::default() }
+    }
+}
+
 /// What makes the compiler count which code was reached, as libFuzzer wants it.
 const COVERAGE: &[&str] = &[
     "-Cpasses=sancov-module",
@@ -41,12 +49,14 @@ const COVERAGE: &[&str] = &[
 ];
 
 /// Builds the targets, runs one after the other and sums up; the first input that makes one fail is kept.
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<ExitCode> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<Outcome> {
     let fuzz = Fuzz::new(workspace.root())?;
     let targets = fuzz.targets(&options.targets)?;
-    out::title("build");
+    if let Err(why) = fuzz.tools() {
+        return Ok(Outcome::LeftOut(format!("fuzzing: {why}")));
+    }
     if !fuzz.build(&targets)? {
-        return Ok(ExitCode::FAILURE);
+        return Ok(Outcome::Failed);
     }
     if !options.args.is_empty() {
         return fuzz.hand_over(&targets, &options.args);
@@ -54,15 +64,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<ExitCo
     let seeds = Seeds::read(workspace.root())?;
     let mut done = Vec::new();
     for target in targets {
-        out::title(&target);
+        out::line(&format!("{target}, {} s", options.seconds));
         seeds.write(&target, &fuzz.folder("corpus", &target)?)?;
         done.push(fuzz.run(&target, options.seconds)?);
     }
-    out::title("summary");
     out::text(&summary(&done));
     Ok(match done.iter().all(|run| run.crash.is_none()) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+        true => Outcome::Passed,
+        false => Outcome::Failed,
     })
 }
 
@@ -75,12 +84,8 @@ struct Fuzz {
 
 impl Fuzz {
     fn new(root: &Path) -> io::Result<Self> {
-        let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let version = Command::new(compiler).arg("-vV").stdin(Stdio::null()).output()?;
-        let version = String::from_utf8_lossy(&version.stdout).into_owned();
-        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-        let host = host.ok_or_else(|| io::Error::other("rustc -vV does not name the host"))?;
-        Ok(Self { root: root.to_owned(), host: host.to_owned() })
+        let (_, host) = process::compiler()?;
+        Ok(Self { root: root.to_owned(), host })
     }
 
     /// All targets, or those asked for.
@@ -94,6 +99,32 @@ impl Fuzz {
             return Err(io::Error::other(format!("there is no target {unknown}; there are {}", known.join(", "))));
         }
         Ok(if asked.is_empty() { known } else { asked.to_vec() })
+    }
+
+    /// Whether this machine has what the targets are built with; else what is missing.
+    ///
+    /// Asked before they are built, so that what fails then is their fault.
+    fn tools(&self) -> Result<(), String> {
+        let folder = self.root.join("fuzz/target/tools");
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let write = |name: &str, text: &str| {
+            let file = folder.join(name);
+            fs::write(&file, text).map(|()| file).map_err(|error| error.to_string())
+        };
+        let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+        let mut cxx = Command::new(&compiler);
+        cxx.arg(write("a.cpp", "#include <vector>\nint main() { return std::vector<int>().size(); }\n")?);
+        if !process::succeeds(cxx.args(["-std=c++17", "-o"]).arg(folder.join("a.out"))) {
+            let compiler = compiler.to_string_lossy();
+            return Err(format!("there is no C++ compiler that works ({compiler}); apt-get install g++"));
+        }
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args(["--crate-type=lib", "--emit=obj", "--target", &self.host]).args(COVERAGE).arg("-o");
+        rustc.arg(folder.join("a.o")).arg(write("a.rs", "pub fn a(b: u8) -> bool {\n    b > 7\n}\n")?);
+        match process::succeeds(&mut rustc) {
+            true => Ok(()),
+            false => Err("this compiler of Rust does not count what was reached".to_owned()),
+        }
     }
 
     fn build(&self, targets: &[String]) -> io::Result<bool> {
@@ -122,14 +153,14 @@ impl Fuzz {
     }
 
     /// Runs the targets with what the user wants libFuzzer to do.
-    fn hand_over(&self, targets: &[String], args: &[String]) -> io::Result<ExitCode> {
+    fn hand_over(&self, targets: &[String], args: &[String]) -> io::Result<Outcome> {
         for target in targets {
             let artifacts = self.folder("artifacts", target)?;
             if !process::run(self.program(target, &artifacts).args(args))?.success() {
-                return Ok(ExitCode::FAILURE);
+                return Ok(Outcome::Failed);
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Passed)
     }
 
     fn program(&self, target: &str, artifacts: &Path) -> Command {

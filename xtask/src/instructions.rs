@@ -3,13 +3,15 @@
 //! Unlike time they are the same in each run, so that five per cent can be told from noise. Only figures of one compiler
 //! compare; those of another are shown and not judged.
 
-use crate::interop::Install;
+use crate::callgrind::{Callgrind, Count};
 use crate::out;
+use crate::outcome::Outcome;
+use crate::packages::Install;
 use crate::process;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use xtask::workspace::Workspace;
 
 /// What to do with the figures.
@@ -31,68 +33,58 @@ pub(crate) enum Baseline {
 const FOLDER: &str = "bench/instructions";
 
 /// The work is done this often, and then that often; what it takes to start is the same in both.
-const COUNTS: [u32; 2] = [1000, 3000];
+const TIMES: [u32; 2] = [1000, 3000];
 
 /// More than this part above the baseline fails.
 const TOLERANCE: f64 = 0.05;
 
+/// So many calls more for an operation are growing buffers, in steps that need not hit the same operations.
+const SPARE_CALLS: f64 = 0.05;
+
 /// Counts each workload, and compares with the baseline or replaces it.
-pub(crate) fn run(workspace: &Workspace, options: Options) -> io::Result<ExitCode> {
+pub(crate) fn run(workspace: &Workspace, options: Options) -> io::Result<Outcome> {
     let folder = workspace.root().join(FOLDER);
-    let valgrind = match find_valgrind(options.install) {
-        Ok(valgrind) => valgrind,
-        Err(why) => {
-            out::line(&format!("left out: instruction counts: {why}"));
-            return Ok(ExitCode::SUCCESS);
-        }
+    let callgrind = match Callgrind::find(options.install) {
+        Ok(callgrind) => callgrind,
+        Err(why) => return Ok(Outcome::LeftOut(format!("instruction counts: {why}"))),
     };
-    out::title("build");
     if !build(workspace.root())? {
-        return Ok(ExitCode::FAILURE);
+        return Ok(Outcome::Failed);
     }
-    let counter = Counter { valgrind, program: folder.join("target/release/karere-instructions") };
-    out::title("instructions of an operation");
+    let program = folder.join("target/release/karere-instructions");
+    let (version, host) = process::compiler()?;
+    let mut now = Figures { compiler: format!("{version} for {host}"), costs: Vec::new() };
+    for name in workloads(&program)? {
+        let cost = Cost::of(&callgrind, &program, &name)?;
+        now.costs.push((name, cost));
+    }
+
     let path = folder.join("baseline.txt");
-    let before = Figures::parse(&fs::read_to_string(&path).unwrap_or_default());
-    let mut now = Figures { compiler: compiler()?, counts: Vec::new() };
-    let mut grown = 0;
-    let is_judged = options.baseline == Baseline::Compare && before.compiler == now.compiler;
-    for name in counter.workloads()? {
-        let count = counter.count(&name)?;
-        let change = before.count(&name).map(|before| count / before - 1.0);
-        let verdict = match change {
-            _ if !is_judged => "",
-            None => "not in the baseline",
-            Some(change) if change > TOLERANCE => "TOO MANY",
-            Some(change) if change < -TOLERANCE => "fewer: move the baseline, to hold what was won",
-            Some(_) => "",
-        };
-        grown += usize::from(is_judged && change.is_none_or(|change| change > TOLERANCE));
-        let change =
-            change.map_or_else(String::new, |change| format!("{:+.1} %", (change * 1000.0).round() / 10.0 + 0.0));
-        out::line(format!("  {name:<30}{count:>10.1}{change:>10}  {verdict}").trim_end());
-        now.counts.push((name, count));
-    }
-    out::line("");
     if options.baseline == Baseline::Accept {
         fs::write(&path, now.to_text())?;
+        out::text(&now.to_text());
         out::line(&format!("{FOLDER}/baseline.txt is written; the commit says why it moved"));
-    } else if !is_judged {
-        out::line(&format!(
-            "not judged: the baseline is of {}, and this is {}",
-            if before.compiler.is_empty() { "no compiler" } else { &before.compiler },
-            now.compiler
-        ));
+        return Ok(Outcome::Passed);
     }
-    if grown > 0 {
+    let before = Figures::parse(&fs::read_to_string(&path).unwrap_or_default());
+    let comparison = before.compare(&now);
+    out::text(&comparison.to_text());
+    if before.compiler != now.compiler {
+        let of = if before.compiler.is_empty() { "no compiler" } else { &before.compiler };
+        let why = format!("the baseline was taken with {of}, this is {}", now.compiler);
+        out::line(&format!("not judged: {why}"));
+        return Ok(Outcome::PassedBut(format!("instruction counts were not judged: {why}")));
+    }
+    let failures = comparison.failures();
+    if failures > 0 {
         out::error(&format!(
-            "{grown} above the baseline by more than {} %; where that is meant: cargo xtask instructions --accept, and the \
-             reason in the commit",
+            "{failures} not as the baseline allows ({} % more at most); where that is meant: \
+             cargo xtask instructions --accept, and the reason in the commit",
             TOLERANCE * 100.0
         ));
-        return Ok(ExitCode::FAILURE);
+        return Ok(Outcome::Failed);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Outcome::Passed)
 }
 
 fn build(root: &Path) -> io::Result<bool> {
@@ -104,42 +96,48 @@ fn build(root: &Path) -> io::Result<bool> {
     Ok(process::run(&mut cargo)?.success())
 }
 
-fn compiler() -> io::Result<String> {
-    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+fn workloads(program: &Path) -> io::Result<Vec<String>> {
+    let output = Command::new(program).arg("list").stdin(Stdio::null()).output()?;
+    let names = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>();
+    match names.is_empty() {
+        // To compare nothing must not look like success.
+        true => Err(io::Error::other("there are no workloads")),
+        false => Ok(names),
+    }
 }
 
-/// Runs workloads under valgrind's callgrind.
-struct Counter {
-    valgrind: PathBuf,
-    program: PathBuf,
+/// What one operation takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Cost {
+    /// In the program's own code.
+    instructions: f64,
+    /// Of shared libraries: to copy, to allocate.
+    calls: f64,
 }
 
-impl Counter {
-    fn workloads(&self) -> io::Result<Vec<String>> {
-        let output = Command::new(&self.program).arg("list").stdin(Stdio::null()).output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+impl Cost {
+    fn of(callgrind: &Callgrind, program: &Path, workload: &str) -> io::Result<Self> {
+        let profile = program.with_file_name("callgrind.out");
+        let count = |times: u32| callgrind.count(program, &[workload, &times.to_string()], &profile);
+        let [few, many] = TIMES;
+        let Count { instructions, calls } = count(many)? - count(few)?;
+        let each = |sum: u64| sum as f64 / f64::from(many - few);
+        Ok(Self { instructions: each(instructions), calls: each(calls) })
     }
 
-    /// Instructions of one operation.
-    fn count(&self, name: &str) -> io::Result<f64> {
-        let [few, many] = COUNTS;
-        let more = self.collect(name, many)?.saturating_sub(self.collect(name, few)?);
-        Ok(more as f64 / f64::from(many - few))
+    /// How much of it is new, as part of `before`.
+    fn change(self, before: Self) -> f64 {
+        self.instructions / before.instructions - 1.0
     }
 
-    fn collect(&self, name: &str, times: u32) -> io::Result<u64> {
-        let mut command = Command::new(&self.valgrind);
-        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.program);
-        // The environment's size moves the stack, and with it a few instructions.
-        let output = command.arg(name).arg(times.to_string()).env_clear().stdin(Stdio::null()).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let collected = said.lines().find_map(|line| line.split_once("Collected :"));
-        let collected = collected.and_then(|(_, count)| count.trim().parse().ok());
-        match collected {
-            Some(count) if output.status.success() => Ok(count),
-            _ => Err(io::Error::other(format!("callgrind did not count {name}:\n{said}"))),
+    fn verdict(self, before: Self) -> Verdict {
+        let change = self.change(before);
+        if change > TOLERANCE || self.calls > before.calls * (1.0 + TOLERANCE) + SPARE_CALLS {
+            Verdict::TooMany
+        } else if change < -TOLERANCE || self.calls < before.calls * (1.0 - TOLERANCE) - SPARE_CALLS {
+            Verdict::Fewer
+        } else {
+            Verdict::Same
         }
     }
 }
@@ -148,73 +146,170 @@ impl Counter {
 #[derive(Debug, Default, PartialEq)]
 struct Figures {
     compiler: String,
-    counts: Vec<(String, f64)>,
+    costs: Vec<(String, Cost)>,
 }
 
 impl Figures {
     fn parse(text: &str) -> Self {
         let mut figures = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            match line.split_once(' ') {
-                Some(("compiler", compiler)) => figures.compiler = compiler.trim().to_owned(),
-                Some((name, count)) => {
-                    figures.counts.extend(count.trim().parse().ok().map(|count| (name.to_owned(), count)));
-                }
-                None => {}
+            let Some((name, rest)) = line.split_once(' ') else {
+                continue;
+            };
+            if name == "compiler" {
+                rest.trim().clone_into(&mut figures.compiler);
+                continue;
+            }
+            let numbers: Vec<f64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+            if let [instructions, calls] = numbers[..] {
+                figures.costs.push((name.to_owned(), Cost { instructions, calls }));
             }
         }
         figures
     }
 
-    fn count(&self, name: &str) -> Option<f64> {
-        self.counts.iter().find(|(there, _)| there == name).map(|&(_, count)| count)
+    fn cost(&self, name: &str) -> Option<Cost> {
+        self.costs.iter().find(|(there, _)| there == name).map(|&(_, cost)| cost)
     }
 
     fn to_text(&self) -> String {
-        let mut text = "# Instructions of an operation, written by: cargo xtask instructions --accept\n".to_owned();
+        let mut text =
+            "# What an operation takes: instructions in the program's own code, calls of shared libraries.\n\
+                        # Written by: cargo xtask instructions --accept\n"
+                .to_owned();
         text.push_str(&format!("compiler {}\n", self.compiler));
-        for (name, count) in &self.counts {
-            text.push_str(&format!("{name:<30}{count:>10.1}\n"));
+        for (name, Cost { instructions, calls }) in &self.costs {
+            text.push_str(&format!("{name:<30}{instructions:>10.1}{calls:>8.2}\n"));
         }
         text
     }
+
+    /// This is the baseline.
+    fn compare(&self, now: &Self) -> Comparison {
+        let lines = now.costs.iter().map(|(name, cost)| {
+            let before = self.cost(name);
+            let verdict = before.map_or(Verdict::New, |before| cost.verdict(before));
+            Line { name: name.clone(), now: Some(*cost), before, verdict }
+        });
+        let gone = self.costs.iter().filter(|(name, _)| now.cost(name).is_none());
+        let gone = gone.map(|(name, before)| {
+            let before = Some(*before);
+            Line { name: name.clone(), now: None, before, verdict: Verdict::Gone }
+        });
+        Comparison(lines.chain(gone).collect())
+    }
 }
 
-/// Finds valgrind; installs it first when it is missing and `install` and the machine let it. Else says why not.
-fn find_valgrind(install: Install) -> Result<PathBuf, String> {
-    let find = || process::find("valgrind", &["/usr/bin", "/usr/local/bin"]);
-    if let Some(valgrind) = find() {
-        return Ok(valgrind);
+/// Workloads beside the baseline.
+#[derive(Debug)]
+struct Comparison(Vec<Line>);
+
+#[derive(Debug)]
+struct Line {
+    name: String,
+    now: Option<Cost>,
+    before: Option<Cost>,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fewer,
+    /// In the baseline only: what nobody counts nobody guards.
+    Gone,
+    New,
+    Same,
+    TooMany,
+}
+
+impl Comparison {
+    fn failures(&self) -> usize {
+        let fails = |verdict| matches!(verdict, Verdict::Gone | Verdict::New | Verdict::TooMany);
+        self.0.iter().filter(|line| fails(line.verdict)).count()
     }
-    let how = "valgrind is not installed; apt-get install valgrind";
-    let is_root = || Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    if install == Install::Never || process::find("apt-get", &["/usr/bin"]).is_none() || !is_root() {
-        return Err(how.to_owned());
+
+    fn to_text(&self) -> String {
+        let mut text = format!("  {:<30}{:>12}{:>10}{:>8}\n", "", "instructions", "", "calls");
+        for Line { name, now, before, verdict } in &self.0 {
+            let number = |number: Option<f64>, digits: usize| {
+                number.map_or_else(String::new, |number| format!("{number:.digits$}"))
+            };
+            let instructions = number(now.map(|cost| cost.instructions), 1);
+            let calls = number(now.map(|cost| cost.calls), 2);
+            let change = now.zip(*before).map(|(now, before)| now.change(before) * 100.0);
+            // Nothing has no sign.
+            let change =
+                change.map_or_else(String::new, |change| format!("{:+.1} %", (change * 10.0).round() / 10.0 + 0.0));
+            let verdict = match verdict {
+                Verdict::Fewer => "fewer: move the baseline, to hold what was won",
+                Verdict::Gone => "GONE",
+                Verdict::New => "NOT IN THE BASELINE",
+                Verdict::Same => "",
+                Verdict::TooMany => "TOO MANY",
+            };
+            let line = format!("  {name:<30}{instructions:>12}{change:>10}{calls:>8}  {verdict}");
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
     }
-    out::line("valgrind is missing: installing Debian's package (--no-install prevents it)");
-    let apt_get = |words: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.args(["--yes", "--quiet"]).args(words).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run(&mut command).is_ok_and(|status| status.success())
-    };
-    let get = || apt_get(&["install", "--no-install-recommends", "valgrind"]);
-    // Package lists may be absent (fresh container) or too old.
-    let _ = get() || apt_get(&["update"]) && get();
-    find().ok_or_else(|| how.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn figures(costs: &[(&str, f64, f64)]) -> Figures {
+        let cost = |&(name, instructions, calls): &(&str, f64, f64)| (name.to_owned(), Cost { instructions, calls });
+        Figures { compiler: "rustc 1.95.0 (abc 2026-04-14) for x".to_owned(), costs: costs.iter().map(cost).collect() }
+    }
+
+    #[track_caller]
+    fn assert_verdict(before: (f64, f64), now: (f64, f64), expected: Verdict) {
+        let figures = |(instructions, calls)| figures(&[("encode", instructions, calls)]);
+        let comparison = figures(before).compare(&figures(now));
+        assert_eq!(comparison.0[0].verdict, expected, "{}", comparison.to_text());
+        assert_eq!(comparison.failures(), usize::from(expected == Verdict::TooMany));
+    }
+
     #[test]
     fn figures_read_back() {
-        let figures = Figures {
-            compiler: "rustc 1.95.0 (abc 2026-04-14)".to_owned(),
-            counts: vec![("encode".to_owned(), 12.5), ("decode".to_owned(), 1234.0)],
-        };
+        let figures = figures(&[("encode", 12.5, 4.0), ("decode", 1234.0, 0.02)]);
         assert_eq!(Figures::parse(&figures.to_text()), figures);
-        assert_eq!(figures.count("encode"), Some(12.5));
+        assert_eq!(figures.cost("encode"), Some(Cost { instructions: 12.5, calls: 4.0 }));
         assert_eq!(Figures::parse(""), Figures::default());
+    }
+
+    #[test]
+    fn more_than_five_per_cent_more_is_too_many() {
+        assert_verdict((1000.0, 4.0), (1049.0, 4.0), Verdict::Same);
+        assert_verdict((1000.0, 4.0), (1051.0, 4.0), Verdict::TooMany);
+        assert_verdict((1000.0, 4.0), (951.0, 4.0), Verdict::Same);
+        assert_verdict((1000.0, 4.0), (949.0, 4.0), Verdict::Fewer);
+    }
+
+    #[test]
+    fn a_call_more_is_too_many_and_a_growing_buffer_is_not() {
+        assert_verdict((1000.0, 4.0), (1000.0, 5.0), Verdict::TooMany);
+        assert_verdict((1000.0, 0.0), (1000.0, 1.0), Verdict::TooMany);
+        assert_verdict((1000.0, 0.0), (1000.0, 0.04), Verdict::Same);
+        assert_verdict((1000.0, 4.0), (1000.0, 3.0), Verdict::Fewer);
+    }
+
+    #[test]
+    fn what_only_one_side_has_fails() {
+        let comparison =
+            figures(&[("a", 1.0, 0.0), ("b", 1.0, 0.0)]).compare(&figures(&[("b", 1.0, 0.0), ("c", 1.0, 0.0)]));
+        let verdicts: Vec<_> = comparison.0.iter().map(|line| (line.name.as_str(), line.verdict)).collect();
+        assert_eq!(verdicts, [("b", Verdict::Same), ("c", Verdict::New), ("a", Verdict::Gone)]);
+        assert_eq!(comparison.failures(), 2);
+    }
+
+    #[test]
+    fn the_committed_baseline_is_read() {
+        let text = fs::read_to_string(Workspace::open().unwrap().root().join(FOLDER).join("baseline.txt")).unwrap();
+        let baseline = Figures::parse(&text);
+        assert_eq!(baseline.to_text(), text);
+        assert!(baseline.compiler.starts_with("rustc ") && baseline.costs.len() >= 18);
     }
 }

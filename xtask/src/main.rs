@@ -1,16 +1,21 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `conformance`, `fuzz` and `instructions`.
+//! The project's own commands: `cargo xtask test`, `bench`, `conformance`, `fuzz`, `instructions` and `sim`.
 
 mod bench;
+mod callgrind;
 mod fuzz;
 mod instructions;
 mod interop;
 mod out;
+mod outcome;
+mod packages;
 mod process;
+mod sim;
 mod steps;
 mod test;
 mod totals;
 
-use crate::interop::Install;
+use crate::outcome::Outcome;
+use crate::packages::Install;
 use crate::steps::Step;
 use crate::test::OnFailure;
 use std::io;
@@ -26,22 +31,27 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test          Runs every check, and stops at the first step that fails
   bench         Runs the benchmarks of codec and session, and builds the driver to measure the client with
-  conformance  Writes docs/conformance.md from the tables in conformance
+  conformance   Writes docs/conformance.md from the tables in conformance
   fuzz          Runs the fuzz targets for a while, and fails when one of them does
   instructions  Counts instructions, and fails when there are 5 % more than bench/instructions/baseline.txt says
+  interop       Runs the tests in interop, whose server is built from a crate: minutes, the first time
+  sim           Runs client and broker on virtual time, under faults that seeds choose: docs/simulation.md
   help          Prints this
 
 Options of test:
   --only STEPS    Runs these steps only, separated by commas:
-                    fmt        formatting: cargo fmt --check
-                    clippy     lints, with warnings denied
-                    tests      unit and integration tests, by cargo nextest when it is installed
-                    interop    tests named interop_*, against mosquitto
-                    doctests   the examples in the documentation
-                    doc        documentation, with warnings denied
+                    fmt           formatting: cargo fmt --check
+                    clippy        lints, with warnings denied
+                    tests         unit and integration tests, by cargo nextest when it is installed
+                    interop       tests named interop_*, against mosquitto and ejabberd
+                    doctests      the examples in the documentation
+                    doc           documentation, with warnings denied
+                    sim           20,000 seeds of the simulation, from 0 on
+                    fuzz          each fuzz target for 3 seconds
+                    instructions  instruction counts, compared with the baseline
   --keep-going    Goes on with the next step after one that failed
-  --no-install    Never installs anything. Without it, mosquitto is installed when it is missing,
-                  this is Debian or alike, and you are root
+  --no-install    Never installs anything. Without it, servers and valgrind are installed when they are
+                  missing, this is Debian or alike, and you are root
 
 Options of bench:
   -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...
@@ -55,11 +65,25 @@ Options of instructions:
   --accept        Writes the figures into the baseline
   --no-install    Never installs anything. Without it, valgrind is installed as mosquitto is
 
+Options of sim:
+  --seed S        Runs this seed; without --seeds only this one. A seed does the same every time
+  --seeds N       Runs so many, from S on; 20000 from one that the clock gives when there is no --seed
+  --threads N     On so many threads; on all cores when not given
+  --first         Stops at the first seed that fails; without it at the fifth
+  --trace         Shows every step of the one seed
+  --faults        Puts the known faults into a copy of the code instead, one at a time, and says how many
+                  seeds it takes to find each. What may follow:
+                    NAME...       only these
+                    --seeds N     at most so many for each; 200000 when not given
+                    --markdown    as a table, as docs/simulation.md has it
+                    --check       only looks whether they still fit the code
+
 Environment of test:
   CI=true                   The compiler's warnings are errors too
   KARERE_MOSQUITTO          The mosquitto to test against, instead of the one found
   KARERE_MOSQUITTO_PUB      The mosquitto_pub to test with
   KARERE_MOSQUITTO_SUB      The mosquitto_sub to test with
+  KARERE_EJABBERD           The ejabberdctl that knows where ejabberd is
 
 Exit status: 0 when all passed, 1 when something failed, 2 when the command was not understood.
 ";
@@ -81,10 +105,10 @@ fn main() -> ExitCode {
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
         Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
         Command::Conformance => Workspace::open().and_then(|workspace| write_conformance(&workspace)),
-        Command::Fuzz(options) => Workspace::open().and_then(|workspace| fuzz::run(&workspace, &options)),
-        Command::Instructions(options) => {
-            Workspace::open().and_then(|workspace| instructions::run(&workspace, options))
-        }
+        Command::Fuzz(options) => alone(|workspace| fuzz::run(workspace, &options)),
+        Command::Instructions(options) => alone(|workspace| instructions::run(workspace, options)),
+        Command::Interop => alone(interop::run),
+        Command::Sim(options) => alone(|workspace| sim::run(workspace, options)),
     };
     match outcome {
         Ok(exit) => exit,
@@ -95,6 +119,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does what is a step of `test` too, and says what was left out.
+fn alone(what: impl FnOnce(&Workspace) -> io::Result<Outcome>) -> io::Result<ExitCode> {
+    let outcome = what(&Workspace::open()?)?;
+    if let Some(what) = outcome.left_out() {
+        out::line(&format!("left out: {what}"));
+    }
+    Ok(outcome.exit_code())
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Bench(Vec<String>),
@@ -102,6 +135,8 @@ enum Command {
     Fuzz(fuzz::Options),
     Help,
     Instructions(instructions::Options),
+    Interop,
+    Sim(sim::Options),
     Test(test::Options),
 }
 
@@ -128,6 +163,11 @@ impl Command {
             },
             "fuzz" => parse_fuzz(args).map(Self::Fuzz),
             "instructions" => parse_instructions(args).map(Self::Instructions),
+            "interop" => match args.first() {
+                None => Ok(Self::Interop),
+                Some(other) => Err(format!("interop has no option {other}")),
+            },
+            "sim" => sim::Options::parse(args).map(Self::Sim),
             other => Err(format!("there is no command {other}")),
         }
     }
@@ -232,15 +272,16 @@ mod tests {
 
     #[test]
     fn help_is_everywhere() {
-        for line in ["", "help", "--help", "test -h", "bench --help"] {
+        for line in ["", "help", "--help", "test -h", "bench --help", "sim --faults --help"] {
             assert_eq!(parse(line), Ok(Command::Help), "{line}");
         }
     }
 
     #[test]
-    fn conformance_has_no_options() {
+    fn conformance_and_interop_have_no_options() {
         assert_eq!(parse("conformance"), Ok(Command::Conformance));
-        assert!(parse("conformance now").is_err());
+        assert_eq!(parse("interop"), Ok(Command::Interop));
+        assert!(parse("conformance now").is_err() && parse("interop now").is_err());
     }
 
     #[test]
@@ -265,6 +306,20 @@ mod tests {
             if options.baseline == instructions::Baseline::Accept));
         for line in ["fuzz --seconds", "fuzz --seconds x", "fuzz --target=", "fuzz x", "instructions x"] {
             assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_sim() {
+        let seeds = sim::Seeds { seed: Some(7), ..sim::Seeds::default() };
+        assert_eq!(parse("sim --seed 7"), Ok(Command::Sim(sim::Options::Seeds(seeds))));
+        assert!(parse("sim --sed 7").is_err());
+    }
+
+    #[test]
+    fn help_names_every_step() {
+        for step in Step::ALL {
+            assert!(HELP.contains(&format!("  {:<14}", step.name())), "{}", step.name());
         }
     }
 

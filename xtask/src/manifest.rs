@@ -76,6 +76,11 @@ impl Manifest {
         dependencies
     }
 
+    /// True when there is such a table, an empty one included.
+    pub fn has_table(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.section == name)
+    }
+
     /// The strings of a list such as `members`.
     pub fn list(&self, section: &str, key: &str) -> Vec<String> {
         let value = self.entries.iter().find(|entry| entry.section == section && entry.key == key);
@@ -204,5 +209,7 @@ j = []
             Manifest::new("[workspace]\nmembers = [\n  \"crates/*\",\n  \"xtask\",\n]\n[[test]]\nname = \"wire\"\n");
         assert_eq!(manifest.list("workspace", "members"), ["crates/*", "xtask"]);
         assert_eq!(manifest.named_tests(), ["wire"]);
+        assert!(manifest.has_table("workspace") && !manifest.has_table("package"));
+        assert!(Manifest::new("[workspace]\n").has_table("workspace"));
     }
 }

@@ -61,6 +61,25 @@ fn read_along(child: &mut Child, stream: Stream) -> io::Result<String> {
     }
 }
 
+/// Where this very program was built: that holds however cargo was told about the folder.
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let folder = own.as_deref().and_then(|program| program.ancestors().nth(2));
+    folder.map_or_else(|| root.join("target"), Path::to_owned)
+}
+
+/// What the compiler calls itself, and the machine it builds for.
+pub(crate) fn compiler() -> io::Result<(String, String)> {
+    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(program).arg("-vV").stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    match (said.lines().next(), host) {
+        (Some(version), Some(host)) => Ok((version.to_owned(), host.to_owned())),
+        _ => Err(io::Error::other("rustc -vV does not name the host")),
+    }
+}
+
 /// Whether `command` can be run and succeeds; what it says is not shown.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,11 +1,16 @@
 //! What does each step of `cargo xtask test` run?
 
-use crate::interop::{Absence, Install, Mosquitto};
+use crate::fuzz;
+use crate::instructions;
+use crate::interop::{Absence, Server};
 use crate::out::Stream;
+use crate::outcome::Outcome;
+use crate::packages::Install;
 use crate::process;
+use crate::sim;
 use crate::totals::Totals;
 use std::io::{self, IsTerminal};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use xtask::workspace::Workspace;
 
 /// One thing that is checked, in the order of a run: what fails soonest comes first.
@@ -17,15 +22,9 @@ pub(crate) enum Step {
     Interop,
     Doctests,
     Doc,
-}
-
-/// How a step ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Failed,
-    /// Not run, with what and why, and how to have it run.
-    LeftOut(String),
-    Passed,
+    Sim,
+    Fuzz,
+    Instructions,
 }
 
 /// Runs steps, and counts the tests in them.
@@ -44,7 +43,17 @@ enum Tool {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Tests, Self::Interop, Self::Doctests, Self::Doc];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Tests,
+        Self::Interop,
+        Self::Doctests,
+        Self::Doc,
+        Self::Sim,
+        Self::Fuzz,
+        Self::Instructions,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -54,6 +63,9 @@ impl Step {
             Self::Interop => "interop",
             Self::Doctests => "doctests",
             Self::Doc => "doc",
+            Self::Sim => "sim",
+            Self::Fuzz => "fuzz",
+            Self::Instructions => "instructions",
         }
     }
 }
@@ -67,11 +79,8 @@ impl<'a> Runner<'a> {
 
     pub(crate) fn run(&mut self, step: Step) -> io::Result<Outcome> {
         match step {
-            Step::Fmt => process::run(self.cargo(&["fmt", "--all"]).arg("--check")).map(Outcome::of),
-            Step::Clippy => {
-                let mut clippy = self.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
-                process::run(clippy.args(["--", "-D", "warnings"])).map(Outcome::of)
-            }
+            Step::Fmt => self.fmt(),
+            Step::Clippy => self.clippy(),
             Step::Tests => self.tests(),
             Step::Interop => self.interop(),
             Step::Doctests => {
@@ -82,12 +91,40 @@ impl<'a> Runner<'a> {
                 let mut doc = self.cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
                 process::run(doc.env("RUSTDOCFLAGS", with_warnings_denied("RUSTDOCFLAGS"))).map(Outcome::of)
             }
+            Step::Sim => sim::check(self.workspace),
+            Step::Fuzz => fuzz::run(self.workspace, &fuzz::Options::short()),
+            Step::Instructions => {
+                let options = instructions::Options { install: self.install, ..instructions::Options::default() };
+                instructions::run(self.workspace, options)
+            }
         }
     }
 
     /// Of all steps so far.
     pub(crate) fn totals(&self) -> Totals {
         self.totals
+    }
+
+    fn fmt(&self) -> io::Result<Outcome> {
+        let mut commands = vec![self.cargo(&["fmt", "--all"])];
+        for other in self.workspace.others()? {
+            commands.push(self.cargo(&["fmt", "--all", "--manifest-path", &format!("{other}/Cargo.toml")]));
+        }
+        all(commands.iter_mut().map(|command| command.arg("--check")))
+    }
+
+    fn clippy(&self) -> io::Result<Outcome> {
+        let mut commands = vec![self.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])];
+        for other in self.workspace.others()? {
+            let manifest = format!("{other}/Cargo.toml");
+            let mut command = self.cargo(&["clippy", "--manifest-path", &manifest, "--all-targets", "--all-features"]);
+            // What these workspaces share with the root is checked once.
+            command.arg("--target-dir").arg(process::target_folder(self.workspace.root()));
+            // Nothing is linked, so nothing has to be there: the C++ of libFuzzer is not compiled.
+            command.env("CUSTOM_LIBFUZZER_PATH", "./libfuzzer.a");
+            commands.push(command);
+        }
+        all(commands.iter_mut().map(|command| command.args(["--", "-D", "warnings"])))
     }
 
     /// All tests but interop. Targets are named one by one, which says the same to both tools.
@@ -104,23 +141,33 @@ impl<'a> Runner<'a> {
     }
 
     fn interop(&mut self) -> io::Result<Outcome> {
-        let targets: Vec<String> = self.workspace.test_targets()?.into_iter().filter(|name| is_interop(name)).collect();
-        if targets.is_empty() {
-            return Ok(Outcome::LeftOut("interop with mosquitto: there is no test binary interop_*".to_owned()));
-        }
-        let mosquitto = match Mosquitto::find(self.install) {
-            Ok(mosquitto) => mosquitto,
-            Err(Absence::Misnamed(what)) => {
-                return Err(io::Error::new(io::ErrorKind::NotFound, what));
-            }
-            Err(Absence::NotInstalled(why)) => {
-                return Ok(Outcome::LeftOut(format!("interop with mosquitto: {why}")));
-            }
-        };
+        let there: Vec<String> = self.workspace.test_targets()?.into_iter().filter(|name| is_interop(name)).collect();
         let mut tests = self.test_command();
-        tests.args(targets.into_iter().flat_map(|target| ["--test".to_owned(), target]));
-        mosquitto.describe_to(&mut tests);
-        self.count(&mut tests, self.tool)
+        let mut some = false;
+        let mut left_out = Vec::new();
+        for server in Server::ALL {
+            if !there.iter().any(|target| target == server.target) {
+                left_out.push(format!("interop with {}: there is no test binary {}", server.name, server.target));
+                continue;
+            }
+            match server.find(self.install) {
+                Ok(found) => {
+                    found.describe_to(tests.args(["--test", server.target]));
+                    some = true;
+                }
+                Err(Absence::Misnamed(what)) => return Err(io::Error::new(io::ErrorKind::NotFound, what)),
+                Err(Absence::NotInstalled(why)) => left_out.push(format!("interop with {}: {why}", server.name)),
+            }
+        }
+        let left_out = left_out.join("; ");
+        if !some {
+            return Ok(Outcome::LeftOut(left_out));
+        }
+        let outcome = self.count(&mut tests, self.tool)?;
+        Ok(match outcome {
+            Outcome::Passed if !left_out.is_empty() => Outcome::PassedBut(left_out),
+            outcome => outcome,
+        })
     }
 
     fn test_command(&self) -> Command {
@@ -169,10 +216,15 @@ impl<'a> Runner<'a> {
     }
 }
 
-impl Outcome {
-    fn of(status: ExitStatus) -> Self {
-        if status.success() { Self::Passed } else { Self::Failed }
+/// Runs all, though some may fail.
+fn all<'a>(commands: impl Iterator<Item = &'a mut Command>) -> io::Result<Outcome> {
+    let mut outcome = Outcome::Passed;
+    for command in commands {
+        if !process::run(command)?.success() {
+            outcome = Outcome::Failed;
+        }
     }
+    Ok(outcome)
 }
 
 fn is_interop(target: &str) -> bool {

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: does everything hold?
 
-use crate::interop::Install;
 use crate::out;
-use crate::steps::{Outcome, Runner, Step};
+use crate::outcome::Outcome;
+use crate::packages::Install;
+use crate::steps::{Runner, Step};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -70,18 +71,16 @@ fn summary(done: &[Done], not_run: &[Step]) -> String {
         let result = match outcome {
             Outcome::Failed => "FAILED",
             Outcome::LeftOut(_) => "LEFT OUT",
-            Outcome::Passed => "passed",
+            Outcome::Passed | Outcome::PassedBut(_) => "passed",
         };
-        text.push_str(&format!("  {:<10}{result:<10}{:>8.1} s\n", step.name(), took.as_secs_f64()));
+        text.push_str(&format!("  {:<14}{result:<10}{:>8.1} s\n", step.name(), took.as_secs_f64()));
     }
     for step in not_run {
-        text.push_str(&format!("  {:<10}not run\n", step.name()));
+        text.push_str(&format!("  {:<14}not run\n", step.name()));
     }
     text.push('\n');
-    for Done { outcome, .. } in done {
-        if let Outcome::LeftOut(what) = outcome {
-            text.push_str(&format!("left out: {what}\n"));
-        }
+    for what in done.iter().filter_map(|done| done.outcome.left_out()) {
+        text.push_str(&format!("left out: {what}\n"));
     }
     text
 }
@@ -96,15 +95,18 @@ mod tests {
         let done = [
             Done { step: Step::Fmt, outcome: Outcome::Passed, took: second },
             Done { step: Step::Interop, outcome: Outcome::LeftOut("interop: no broker".to_owned()), took: second },
+            Done { step: Step::Instructions, outcome: Outcome::PassedBut("to judge".to_owned()), took: second },
             Done { step: Step::Doctests, outcome: Outcome::Failed, took: 100 * second },
         ];
         let expected = "  \
-  fmt       passed         1.0 s
-  interop   LEFT OUT       1.0 s
-  doctests  FAILED       100.0 s
-  doc       not run
+  fmt           passed         1.0 s
+  interop       LEFT OUT       1.0 s
+  instructions  passed         1.0 s
+  doctests      FAILED       100.0 s
+  doc           not run
 
 left out: interop: no broker
+left out: to judge
 ";
         assert_eq!(summary(&done, &[Step::Doc]), expected);
     }

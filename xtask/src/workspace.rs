@@ -72,6 +72,16 @@ impl Workspace {
         manifests.collect()
     }
 
+    /// The directories of other workspaces in this repository, each with a lock file of its own.
+    pub fn others(&self) -> io::Result<Vec<String>> {
+        let texts = self.texts()?;
+        let folders = texts.iter().filter_map(|file| {
+            let folder = file.path.strip_suffix("/Cargo.toml")?;
+            Manifest::new(&file.text).has_table("workspace").then(|| folder.to_owned())
+        });
+        Ok(folders.collect())
+    }
+
     /// Rust files under `folders` that are not tests: not below `tests/`, not `tests.rs`, not declared for tests only.
     pub fn sources(&self, folders: &[String]) -> io::Result<Vec<TextFile>> {
         let mut paths = Vec::new();
@@ -218,5 +228,8 @@ mod tests {
         assert!(sources.iter().any(|file| file.path == "xtask/src/workspace.rs"));
         assert!(!sources.iter().any(|file| file.path.contains("/tests/")));
         assert!(workspace.texts().unwrap().iter().any(|file| file.path == "Cargo.toml"));
+        let others = workspace.others().unwrap();
+        assert!(["bench/instructions", "fuzz"].iter().all(|other| others.iter().any(|known| known == other)));
+        assert!(!others.iter().any(|other| other == "xtask" || other.is_empty()), "{others:?}");
     }
 }

@@ -66,6 +66,20 @@ impl Backoff {
         wait
     }
 
+    /// The longest wait at once, and for the waits after it: the server does not want this client. Spread over its upper
+    /// half.
+    pub fn longest(&mut self, rng: &mut Rng) -> Duration {
+        self.current = self.maximum;
+        match self.jitter {
+            Jitter::None => self.maximum,
+            Jitter::Uniform => {
+                let half = self.maximum / 2;
+                let spread = u64::try_from((self.maximum - half).as_nanos()).unwrap_or(u64::MAX - 1);
+                half + Duration::from_nanos(rng.below(spread + 1))
+            }
+        }
+    }
+
     /// The connection was stable: the next wait is the minimum again.
     pub const fn reset(&mut self) {
         self.current = self.minimum;

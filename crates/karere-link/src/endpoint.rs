@@ -21,6 +21,37 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// A TCP port of a host: a name or an IP address (IPv6 without brackets).
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self::Tcp { host: host.into(), port }
+    }
+
+    /// Where a server stands when nothing is said.
+    pub(crate) fn local() -> Self {
+        Self::tcp("localhost", 1883)
+    }
+
+    /// The servers that this one refers to: `name[:port]`, separated by spaces, IPv6 in brackets (§4.11). The port is this
+    /// server's unless given. What is none is left out, and so is every place that is not reached over the network: a
+    /// server does not choose this machine's sockets.
+    pub(crate) fn referred(&self, references: &str) -> Vec<Self> {
+        let own_port = match self {
+            Self::Tcp { port, .. } => *port,
+            Self::Unix(_) => MQTT_PORT,
+        };
+        let read = |reference: &str| match Url::parse(reference) {
+            Ok(url) => Some(url.endpoint),
+            Err(_) => place(reference, own_port).ok(),
+        };
+        let on_network = |endpoint: &Self| match endpoint {
+            Self::Tcp { host, .. } => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte)),
+            Self::Unix(_) => false,
+        };
+        references.split_ascii_whitespace().filter_map(read).filter(on_network).collect()
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,12 +101,12 @@ impl Url {
     ///
     /// [`InvalidUrl`] says what is wrong and what would be right.
     pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let fail = |why: &str| Err(InvalidUrl { url: without_password(url), why: why.to_owned() });
+        let fail = |why: &str| Err(InvalidUrl::new(url, why));
         let Some((scheme, rest)) = url.split_once("://") else {
             return fail("has no scheme; write mqtt://HOST[:PORT] or unix:///PATH");
         };
-        let default_port = match scheme {
-            "mqtt" | "tcp" => 1883,
+        match scheme {
+            "mqtt" | "tcp" => {}
             "unix" => {
                 if rest.is_empty() {
                     return fail("names no path; write unix:///PATH");
@@ -85,39 +116,19 @@ impl Url {
             }
             "mqtts" | "ssl" | "ws" | "wss" => return fail("asks for a transport this build does not have"),
             _ => return fail("has an unknown scheme; mqtt, tcp and unix are known"),
-        };
+        }
         let authority = match rest.split_once('/') {
             None => rest,
             Some((authority, "")) => authority,
             Some(_) => return fail("has a path, which MQTT over TCP does not use"),
         };
-        let (credentials, place) = match authority.rsplit_once('@') {
+        let (credentials, place_text) = match authority.rsplit_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
             None => (None, authority),
         };
-        let (host, port) = match place.strip_prefix('[') {
-            Some(bracketed) => match bracketed.split_once(']') {
-                Some((host, _)) if !is_ipv6(host) => return fail("has brackets around what is no IPv6 address"),
-                Some((host, after)) => {
-                    (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("?") }))
-                }
-                None => return fail("has an opening bracket without a closing one"),
-            },
-            None => match place.split_once(':') {
-                Some((_, port)) if port.contains(':') => {
-                    return fail("has an IPv6 address without brackets; write [ADDRESS]:PORT");
-                }
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            },
-        };
-        if host.is_empty() {
-            return fail("names no host");
-        }
-        let port = match port.map(parse_port) {
-            None => default_port,
-            Some(Some(port)) => port,
-            Some(None) => return fail("has a port that is not 1 to 65535"),
+        let endpoint = match place(place_text, MQTT_PORT) {
+            Ok(endpoint) => endpoint,
+            Err(why) => return fail(why),
         };
         let (user_name, password) = match credentials {
             None => (None, None),
@@ -133,7 +144,37 @@ impl Url {
                 }
             }
         };
-        Ok(Self { endpoint: Endpoint::Tcp { host: host.to_owned(), port }, user_name, password })
+        Ok(Self { endpoint, user_name, password })
+    }
+}
+
+/// The port of MQTT over TCP.
+const MQTT_PORT: u16 = 1883;
+
+/// Reads `host[:port]`, an IPv6 address in brackets; or says what is wrong.
+fn place(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(bracketed) => match bracketed.split_once(']') {
+            Some((host, _)) if !is_ipv6(host) => return Err("has brackets around what is no IPv6 address"),
+            Some((host, "")) => (host, None),
+            Some((host, after)) => (host, Some(after.strip_prefix(':').unwrap_or("?"))),
+            None => return Err("has an opening bracket without a closing one"),
+        },
+        None => match text.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err("has an IPv6 address without brackets; write [ADDRESS]:PORT");
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("names no host");
+    }
+    match port.map(parse_port) {
+        None => Ok(Endpoint::tcp(host, default_port)),
+        Some(Some(port)) => Ok(Endpoint::tcp(host, port)),
+        Some(None) => Err("has a port that is not 1 to 65535"),
     }
 }
 
@@ -197,6 +238,13 @@ pub struct InvalidUrl {
     pub why: String,
 }
 
+impl InvalidUrl {
+    /// Credentials of `url` are left out.
+    pub(crate) fn new(url: &str, why: &str) -> Self {
+        Self { url: without_password(url), why: why.to_owned() }
+    }
+}
+
 impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "URL {:?} {}", self.url, self.why)
@@ -210,7 +258,17 @@ mod tests {
     use super::*;
 
     fn tcp(host: &str, port: u16) -> Endpoint {
-        Endpoint::Tcp { host: host.into(), port }
+        Endpoint::tcp(host, port)
+    }
+
+    #[test]
+    fn references_are_places_on_the_network_with_this_servers_port_unless_they_name_one() {
+        let from = tcp("h", 8000);
+        assert_eq!(
+            from.referred("a  b:2\t[::1] [::2]:3 mqtt://u@d:4"),
+            [tcp("a", 8000), tcp("b", 2), tcp("::1", 8000), tcp("::2", 3), tcp("d", 4)]
+        );
+        assert_eq!(from.referred(" b:0 ::1 [x] unix:///run/x :7 http://z wss://z "), []);
     }
 
     #[test]

@@ -3,18 +3,29 @@
 //! A [`Link`] keeps a session reachable: it says what to resolve and to dial, passes bytes through its [`Stack`] of
 //! layers, and waits between attempts. A driver owns the socket and does as it says.
 
+mod access;
 mod backoff;
+mod class;
+mod dialer;
 mod endpoint;
 mod layer;
 mod link;
 mod options;
+mod policy;
+mod problem;
+mod route;
 mod stack;
 
+pub use access::AccessHook;
 pub use backoff::{Backoff, Jitter, Rng};
+pub use dialer::{Attempt, Dial};
 pub use endpoint::{Address, Endpoint, InvalidUrl, Url};
 pub use layer::{Layer, LayerError, Progress};
-pub use link::{Close, Dial, DialError, DialProblem, Event, Failure, Link, Next, Policy, Reconnect};
+pub use link::{Close, Event, Link, Resting, Use};
 pub use options::{Acknowledge, FirstConnection, Options, OptionsError, Parts};
+pub use policy::{Policy, Reconnect, Redirect, Refresh};
+pub use problem::{DialError, DialProblem, Failure};
+pub use route::{Credentials, Rank, Server};
 pub use stack::Stack;
 
 /// A point in time to count from; tests have no other clock.

@@ -1,107 +1,42 @@
 //! What keeps a session reachable: dial, pass bytes, close in order, wait, dial again.
 //!
 //! ```text
-//!            connect            resolved             dialed            handshakes over
-//!    ┌──────┐──────►┌───────────┐──────►┌─────────┐──────►┌─────────────┐──────►┌──────┐
-//!    │ Idle │       │ Resolving │       │ Dialing │       │ Handshaking │       │ Open │
-//!    └──▲───┘       └─────┬─────┘       └────┬────┘       └──────┬──────┘       └──┬───┘
-//!       │ stop            └────────┬─────────┴───────────────────┘ failed          │ the session wants it
-//!       │                     ┌────▼────┐                                     ┌────▼────┐
-//!       └─────────────────────│ Waiting │◄────────────────────────────────────│ Closing │
-//!                             └─────────┘            lost or closed           └─────────┘
+//!            connect              dialed            handshakes over
+//!    ┌──────┐──────►┌─────────┐──────────►┌─────────────┐──────►┌──────┐
+//!    │ Idle │       │ Dialing │           │ Handshaking │       │ Open │
+//!    └──▲───┘       └─────┬───┘           └──────┬──────┘       └──┬───┘
+//!       │ stop            └──────────┬───────────┘ failed          │ the session wants it
+//!       │                       ┌────▼────┐                   ┌────▼────┐
+//!       └───────────────────────│ Waiting │◄──────────────────│ Closing │
+//!                               └─────────┘  lost or closed   └─────────┘
 //! ```
+//!
+//! A round goes over the servers, best rank first, and ends with the first connection that is accepted; between rounds
+//! the link waits. What a server says when it refuses or ends a connection decides what comes next: see `class`.
+
+mod fail_back;
+mod pipe;
 
 use core::{fmt, net::SocketAddr, time::Duration};
-use std::{collections::VecDeque, io, io::IoSlice, time::Instant};
+use std::{io, io::IoSlice, time::Instant};
 
 use bytes::BytesMut;
 use karere_proto::{
-    SendBuf, Session,
-    session::{CloseRequest, Flushed},
+    Session,
+    session::{Cause, CloseRequest, Flushed},
 };
 
+use self::{fail_back::FailBack, pipe::Pipe};
 use crate::{
-    backoff::{Backoff, Jitter, Rng},
-    endpoint::{Address, Endpoint},
+    backoff::{Backoff, Rng},
+    class::{Class, Verdict, verdict},
+    dialer::{Attempt, Dial, Dialed, Dialer, Orders, Pace},
+    endpoint::Endpoint,
     layer::LayerError,
-    stack::Stack,
+    policy::{Policy, Reconnect, Refresh},
+    problem::{DialError, DialProblem},
+    route::{Route, Server},
 };
-
-/// Whether a lost connection is made anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "complete: it is or it is not")]
-pub enum Reconnect {
-    /// Always, until the application disconnects.
-    #[default]
-    Automatic,
-    /// Only when the application says so.
-    Never,
-}
-
-/// How a link behaves.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Policy {
-    /// Whether a lost connection is made anew.
-    pub reconnect: Reconnect,
-    /// The shortest wait between two attempts. 1 s.
-    pub minimum_delay: Duration,
-    /// The longest wait between two attempts. 120 s.
-    pub maximum_delay: Duration,
-    /// Whether waits are spread.
-    pub jitter: Jitter,
-    /// A connection that lasted this long was stable: the next wait is the shortest again. 10 s.
-    pub stable_after: Duration,
-    /// How long resolving a name may take, each address to answer, and all handshakes of the layers. 5 s, as in paho.
-    pub connect_timeout: Duration,
-    /// How long the last bytes may take to leave, and the server to close its side, after DISCONNECT. 1 s.
-    pub linger: Duration,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            reconnect: Reconnect::Automatic,
-            minimum_delay: Duration::from_secs(1),
-            maximum_delay: Duration::from_secs(120),
-            jitter: Jitter::Uniform,
-            stable_after: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            linger: Duration::from_secs(1),
-        }
-    }
-}
-
-/// 136 years. A deadline that is farther away may be more than an [`Instant`] can say.
-const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
-
-impl Policy {
-    /// As it is, with times that are for ever cut to [`LONGEST`].
-    fn bounded(self) -> Self {
-        Self {
-            minimum_delay: self.minimum_delay.min(LONGEST),
-            maximum_delay: self.maximum_delay.min(LONGEST),
-            connect_timeout: self.connect_timeout.min(LONGEST),
-            linger: self.linger.min(LONGEST),
-            ..self
-        }
-    }
-}
-
-/// What a driver shall do to reach the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Dial {
-    /// Find the addresses of a host; answer with [`Link::handle_resolved`].
-    Resolve {
-        /// The name.
-        host: String,
-        /// The port they shall have.
-        port: u16,
-    },
-    /// Drop what socket there is and connect a new one; answer with [`Link::handle_dialed`].
-    Connect(Address),
-}
 
 /// What a driver shall do with its socket because the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,27 +49,64 @@ pub enum Close {
     Drop,
 }
 
+/// What a driver shall do with a socket that it has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it is used or it is not")]
+pub enum Use {
+    /// It is the connection now.
+    Connection,
+    /// It came too late, or was only to see whether a server answers: drop it.
+    None,
+}
+
 /// Something about reaching the server that an application may want to know.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// An attempt begins.
     Attempting(Endpoint),
-    /// An attempt failed before MQTT could speak.
+    /// An attempt failed before MQTT could speak. Another server of the round may follow at once.
     Failed(DialError),
-    /// The next attempt comes after this time.
+    /// The round is over; the next one comes after this time.
     Waiting(Duration),
+    /// There will be no further attempt until the application asks for one.
+    Resting(Resting),
+}
+
+/// Why a link makes no further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resting {
+    /// The application has disconnected.
+    Requested,
+    /// The policy is [`Reconnect::Never`].
+    Policy,
+    /// Every server has refused this CONNECT for something that stands in it: sending it again changes nothing.
+    Unacceptable,
+}
+
+impl fmt::Display for Resting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requested => "the application has disconnected",
+            Self::Policy => "connections are not made anew by themselves",
+            Self::Unacceptable => {
+                "no server takes this CONNECT, and sending it again changes nothing: change the options, then connect"
+            }
+        })
+    }
 }
 
 /// Keeps a session reachable. Belongs to one driver; nothing here is shared or locked.
 #[derive(Debug)]
 pub struct Link {
-    endpoint: Endpoint,
     policy: Policy,
+    route: Route,
     backoff: Backoff,
     rng: Rng,
     phase: Phase,
-    events: VecDeque<Event>,
+    orders: Orders,
+    events: std::collections::VecDeque<Event>,
     /// Valid for one connection.
     pipe: Pipe,
 }
@@ -142,17 +114,30 @@ pub struct Link {
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Resolving { asked: Asked, deadline: Instant },
-    Dialing { asked: Asked, deadline: Instant, address: Address, others: VecDeque<Address>, failures: Vec<Failure> },
-    Handshaking { deadline: Instant },
-    Open { since: Instant },
-    Closing { since: Option<Instant>, deadline: Instant, stage: Stage },
+    Refreshing { attempt: Attempt, deadline: Instant },
+    Dialing(Dialer),
+    Handshaking { attempt: Attempt, deadline: Instant },
+    Open(Open),
+    Closing { life: Option<Life>, deadline: Instant, stage: Stage },
     Waiting { until: Instant },
 }
 
-/// Whether the driver has been told.
+/// A transport that is open.
+#[derive(Debug)]
+struct Open {
+    life: Life,
+    fail_back: FailBack,
+}
+
+/// How long a transport has been open, and whether the server has accepted CONNECT on it.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    since: Instant,
+    accepted: Accepted,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Accepted {
     No,
     Yes,
 }
@@ -169,106 +154,92 @@ enum Stage {
     Drop,
 }
 
-/// The bytes of one connection on their way through the layers.
-#[derive(Debug, Default)]
-struct Pipe {
-    stack: Stack,
-    /// Received and opened, for the session.
-    received: BytesMut,
-    /// From the session, not sealed.
-    plain: SendBuf,
-    /// Sealed, for the socket; without layers it takes the session's bytes directly.
-    wire: SendBuf,
-    /// Bytes of the session that went into `wire` up to a position of it, oldest first.
-    marks: VecDeque<(u64, u64)>,
-    taken: u64,
-    sent: u64,
-    written: u64,
-}
-
 impl Link {
-    /// A link to `endpoint` that does nothing yet. `rng` spreads the waits.
-    pub fn new(endpoint: Endpoint, policy: Policy, rng: Rng) -> Self {
+    /// A link to `servers` that does nothing yet. `rng` spreads the waits, and clients over servers of one priority.
+    ///
+    /// Without any server it goes to `localhost:1883`.
+    pub fn new(servers: Vec<Server>, policy: Policy, rng: Rng) -> Self {
         let policy = policy.bounded();
         let backoff = Backoff::new(policy.minimum_delay, policy.maximum_delay, policy.jitter);
-        Self { endpoint, policy, backoff, rng, phase: Phase::Idle, events: VecDeque::new(), pipe: Pipe::default() }
+        let route = Route::new(servers, policy.redirect);
+        Self {
+            policy,
+            route,
+            backoff,
+            rng,
+            phase: Phase::Idle,
+            orders: Orders::default(),
+            events: std::collections::VecDeque::new(),
+            pipe: Pipe::default(),
+        }
     }
 
     /// Begins to dial at once, whatever it was waiting for. Without effect while a connection is there or being made.
     pub fn connect(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Idle | Phase::Waiting { .. }) {
-            self.dial(now);
+            self.begin_round(now);
         }
     }
 
     /// Gives up attempts and waits. A connection that is there is not touched: the session ends that.
     pub fn stop(&mut self) {
-        if !matches!(self.phase, Phase::Open { .. } | Phase::Closing { .. }) {
-            self.phase = Phase::Idle;
-            self.pipe = Pipe::default();
+        if !matches!(self.phase, Phase::Open(_) | Phase::Closing { .. }) {
+            self.enter(Phase::Idle);
         }
     }
 
-    /// Changes where the next attempt goes.
-    pub fn set_endpoint(&mut self, endpoint: Endpoint) {
-        self.endpoint = endpoint;
+    /// Changes where attempts go, from the next round on.
+    pub fn set_servers(&mut self, servers: Vec<Server>) {
+        self.route.set_servers(servers);
     }
 
     /// Changes how the link behaves from the next attempt on.
     pub fn set_policy(&mut self, policy: Policy) {
         let policy = policy.bounded();
         self.backoff = Backoff::new(policy.minimum_delay, policy.maximum_delay, policy.jitter);
+        self.route.set_redirect(policy.redirect);
         self.policy = policy;
     }
 
     /// What the driver shall do to reach the server; ask until there is no more.
     pub fn poll_dial(&mut self) -> Option<Dial> {
-        match &mut self.phase {
-            Phase::Resolving { asked: asked @ Asked::No, .. } => {
-                *asked = Asked::Yes;
-                match &self.endpoint {
-                    Endpoint::Tcp { host, port } => Some(Dial::Resolve { host: host.clone(), port: *port }),
-                    Endpoint::Unix(_) => unreachable!("invariant: paths are not resolved"),
-                }
+        self.orders.pop()
+    }
+
+    /// Where to go and who to be, or why the application cannot say.
+    pub fn handle_refreshed(&mut self, now: Instant, attempt: Attempt, outcome: Result<Server, String>) {
+        if !matches!(self.phase, Phase::Refreshing { attempt: asked, .. } if asked == attempt) {
+            return; // given up meanwhile
+        }
+        self.phase = Phase::Idle;
+        match outcome {
+            Ok(server) => {
+                self.route.refreshed(server);
+                self.dial(now);
             }
-            Phase::Dialing { asked: asked @ Asked::No, address, .. } => {
-                *asked = Asked::Yes;
-                Some(Dial::Connect(address.clone()))
-            }
-            _ => None,
+            Err(why) => self.fail(now, DialProblem::Refresh(why)),
         }
     }
 
     /// The addresses of the host, or why there are none.
-    pub fn handle_resolved(&mut self, now: Instant, outcome: io::Result<Vec<SocketAddr>>) {
-        if !matches!(self.phase, Phase::Resolving { asked: Asked::Yes, .. }) {
-            return; // given up meanwhile; and what was not asked for is of an earlier attempt
-        }
-        match outcome {
-            Ok(addresses) if addresses.is_empty() => self.fail(now, DialProblem::NoAddress),
-            Ok(addresses) => self.try_next(now, addresses.into_iter().map(Address::Tcp).collect(), Vec::new()),
-            Err(error) => self.fail(now, DialProblem::Resolve(error)),
-        }
+    pub fn handle_resolved(&mut self, now: Instant, attempt: Attempt, outcome: io::Result<Vec<SocketAddr>>) {
+        let dialed = match self.dialer() {
+            Some((dialer, orders)) => dialer.handle_resolved(now, attempt, outcome, orders),
+            None => None,
+        };
+        self.dialed(now, dialed);
     }
 
-    /// The socket is connected, or why it is not; then the next address is tried.
-    pub fn handle_dialed(&mut self, now: Instant, outcome: io::Result<()>) {
-        if !matches!(self.phase, Phase::Dialing { .. }) {
-            return; // given up meanwhile
-        }
-        let Phase::Dialing { address, others, mut failures, .. } = core::mem::replace(&mut self.phase, Phase::Idle)
-        else {
-            return;
+    /// The socket is connected, or why it is not. What else is being connected goes on, unless this one is taken.
+    pub fn handle_dialed(&mut self, now: Instant, attempt: Attempt, outcome: io::Result<()>) -> Use {
+        let dialed = match self.dialer() {
+            Some((dialer, orders)) => dialer.handle_dialed(now, attempt, outcome, orders),
+            None => None,
         };
-        match outcome {
-            Ok(()) => {
-                self.pipe = Pipe::default();
-                self.phase = Phase::Handshaking { deadline: now + self.policy.connect_timeout };
-            }
-            Err(error) => {
-                failures.push(Failure { address, error });
-                self.try_next(now, others, failures);
-            }
+        self.dialed(now, dialed);
+        match self.phase {
+            Phase::Handshaking { attempt: taken, .. } if taken == attempt => Use::Connection,
+            _ => Use::None,
         }
     }
 
@@ -278,12 +249,7 @@ impl Link {
     ///
     /// [`LayerError`] when a layer cannot go on: drop the socket and call [`Link::handle_lost`].
     pub fn handle_received(&mut self, now: Instant, bytes: &mut BytesMut) -> Result<(), LayerError> {
-        let pipe = &mut self.pipe;
-        if pipe.stack.is_empty() && pipe.received.is_empty() {
-            pipe.received = core::mem::take(bytes);
-            return Ok(());
-        }
-        pipe.stack.open(now, bytes, &mut pipe.received)
+        self.pipe.receive(now, bytes)
     }
 
     /// Exchanges bytes with the session: the only place that touches both. No I/O and no crypto happen here.
@@ -291,25 +257,26 @@ impl Link {
         if let Phase::Handshaking { .. } = self.phase
             && self.pipe.stack.is_open()
         {
-            self.phase = Phase::Open { since: now };
-            session.handle_opened(now);
+            self.open(now, session);
         }
-        let pipe = &mut self.pipe;
-        if !pipe.received.is_empty() {
-            session.handle_bytes(now, &mut pipe.received);
-        }
-        if !matches!(self.phase, Phase::Open { .. } | Phase::Closing { .. }) {
+        self.pipe.deliver(now, session);
+        if !matches!(self.phase, Phase::Open(_) | Phase::Closing { .. }) {
             return;
         }
         // Also while the last bytes leave: QoS 0 messages among them are done once they are written.
-        session.handle_sent(now, pipe.written);
-        if !matches!(self.phase, Phase::Open { .. } | Phase::Closing { stage: Stage::Flushing, .. }) {
+        session.handle_sent(now, self.pipe.written());
+        if let Phase::Open(open) = &mut self.phase {
+            if open.life.accepted == Accepted::No && session.is_connected() {
+                open.life.accepted = Accepted::Yes;
+                let better = self.route.has_better();
+                open.fail_back =
+                    FailBack::after(now, self.policy.fail_back.filter(|_| better), self.policy.jitter, &mut self.rng);
+            }
+            open.fail_back.act_on(now, session);
+        } else if !matches!(self.phase, Phase::Closing { stage: Stage::Flushing, .. }) {
             return;
         }
-        let out = if pipe.stack.is_empty() { &mut pipe.wire } else { &mut pipe.plain };
-        let before = out.position();
-        session.poll_bytes(out);
-        pipe.taken += out.position() - before;
+        self.pipe.take_over(session);
         if let Some(request) = session.close_request() {
             self.begin_close(now, request, session.is_flushed());
         }
@@ -321,26 +288,12 @@ impl Link {
     ///
     /// [`LayerError`] when a layer cannot go on: drop the socket and call [`Link::handle_lost`].
     pub fn poll_transmit<'a>(&'a mut self, now: Instant, out: &mut [IoSlice<'a>]) -> Result<usize, LayerError> {
-        let pipe = &mut self.pipe;
-        if !pipe.stack.is_empty() {
-            pipe.seal(now)?;
-        }
-        Ok(pipe.wire.slices(out))
+        self.pipe.transmit(now, out)
     }
 
     /// The socket has taken `sent` bytes.
     pub fn handle_sent(&mut self, sent: usize) {
-        let pipe = &mut self.pipe;
-        pipe.wire.advance(sent);
-        pipe.sent += sent as u64;
-        if pipe.stack.is_empty() && pipe.marks.is_empty() {
-            pipe.written = pipe.sent;
-            return;
-        }
-        while let Some(&(_, plain)) = pipe.marks.front().filter(|&&(wire, _)| wire <= pipe.sent) {
-            pipe.written = plain;
-            pipe.marks.pop_front();
-        }
+        self.pipe.advance(sent);
     }
 
     /// What to do with the socket because the connection ends.
@@ -350,7 +303,7 @@ impl Link {
         };
         match stage {
             Stage::Flushing => None,
-            Stage::Shut if self.pipe.wire.is_empty() => {
+            Stage::Shut if self.pipe.is_sent() => {
                 *stage = Stage::Lingering;
                 Some(Close::ShutWrite)
             }
@@ -359,54 +312,75 @@ impl Link {
         }
     }
 
-    /// The socket is gone. The link waits and dials again, if that is its policy and `next` says so.
-    pub fn handle_lost(&mut self, now: Instant, next: Next) {
-        let since = match self.phase {
-            Phase::Open { since } => Some(since),
-            Phase::Closing { since, .. } => since,
+    /// The socket is gone, and `cause` is what the session has told of it. What comes next depends on it and on the policy:
+    /// another server at once, a wait, or nothing.
+    pub fn handle_lost(&mut self, now: Instant, cause: &Cause) {
+        let life = match &self.phase {
+            Phase::Open(open) => Some(open.life),
+            Phase::Closing { life, .. } => *life,
             Phase::Handshaking { .. } => None,
-            Phase::Idle | Phase::Resolving { .. } | Phase::Dialing { .. } | Phase::Waiting { .. } => return,
+            Phase::Idle | Phase::Refreshing { .. } | Phase::Dialing(_) | Phase::Waiting { .. } => return,
         };
-        if since.is_some_and(|since| now.saturating_duration_since(since) >= self.policy.stable_after) {
+        if life.is_some_and(|life| now.saturating_duration_since(life.since) >= self.policy.stable_after) {
             self.backoff.reset();
+            self.route.settled();
         }
-        self.pipe = Pipe::default();
-        self.wait(now, next);
+        self.enter(Phase::Idle);
+        let class = match verdict(cause) {
+            Verdict::Rest => return self.rest(Resting::Requested),
+            Verdict::SameServer => return self.attempt(now),
+            Verdict::Return => return self.begin_round(now),
+            Verdict::Refer(references, permanence) => {
+                if self.route.follow(references, permanence) {
+                    return self.attempt(now);
+                }
+                Class::Elsewhere
+            }
+            Verdict::Retry(class) => class,
+        };
+        if life.is_some_and(|life| life.accepted == Accepted::Yes) {
+            self.lost(now, class);
+        } else {
+            self.next(now, class);
+        }
     }
 
     /// A layer's handshake failed, or the driver could not use the socket: the attempt has failed.
     pub fn handle_failed(&mut self, now: Instant, why: String) {
-        self.pipe = Pipe::default();
         self.fail(now, DialProblem::Layer(why));
     }
 
     /// Acts on a deadline that has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
-            Phase::Resolving { deadline, .. } if *deadline <= now => {
-                let timeout = io::Error::new(io::ErrorKind::TimedOut, "the name server did not answer in time");
-                self.fail(now, DialProblem::Resolve(timeout));
+            Phase::Refreshing { deadline, .. } if *deadline <= now => {
+                self.fail(now, DialProblem::Refresh("the application did not answer in time".to_owned()));
             }
-            Phase::Dialing { deadline, .. } if *deadline <= now => {
-                let timeout = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-                self.handle_dialed(now, Err(timeout));
+            Phase::Dialing(dialer) if dialer.poll_timeout().is_some_and(|deadline| deadline <= now) => {
+                let dialed = dialer.handle_timeout(now, &mut self.orders);
+                self.dialed(now, dialed);
             }
-            Phase::Handshaking { deadline } if *deadline <= now => {
+            Phase::Handshaking { deadline, .. } if *deadline <= now => {
                 self.handle_failed(now, "the handshake took too long".to_owned());
             }
+            Phase::Open(open) if open.fail_back.poll_timeout().is_some_and(|deadline| deadline <= now) => {
+                let pace = pace(&self.policy);
+                open.fail_back.handle_timeout(now, pace, &self.route, &mut self.rng, &mut self.orders);
+            }
             Phase::Closing { deadline, stage, .. } if *deadline <= now => *stage = Stage::Drop,
-            Phase::Waiting { until } if *until <= now => self.dial(now),
+            Phase::Waiting { until } if *until <= now => self.begin_round(now),
             _ => {}
         }
     }
 
     /// When to call [`Link::handle_timeout`] at the latest.
-    pub const fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Idle | Phase::Open { .. } => None,
-            Phase::Resolving { deadline, .. }
-            | Phase::Dialing { deadline, .. }
-            | Phase::Handshaking { deadline }
+            Phase::Idle => None,
+            Phase::Dialing(dialer) => dialer.poll_timeout(),
+            Phase::Open(open) => open.fail_back.poll_timeout(),
+            Phase::Refreshing { deadline, .. }
+            | Phase::Handshaking { deadline, .. }
             | Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Waiting { until } => Some(*until),
         }
@@ -415,11 +389,6 @@ impl Link {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// True while the driver shall have a socket: dialed, or being dialed.
-    pub const fn wants_socket(&self) -> bool {
-        !matches!(self.phase, Phase::Idle | Phase::Resolving { .. } | Phase::Waiting { .. })
     }
 
     /// True while nothing is dialed, connected or waited for.
@@ -434,179 +403,153 @@ impl Link {
 
     /// True when bytes wait for the socket.
     pub fn wants_write(&self) -> bool {
-        !self.pipe.wire.is_empty() || !self.pipe.plain.is_empty()
+        self.pipe.wants_write()
     }
 
-    /// Where the next attempt goes.
+    /// Where the present attempt or connection goes, or the last one went.
     pub const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.route.current().endpoint
+    }
+
+    /// The dialer that is at work, for a connection or to look for a better server.
+    fn dialer(&mut self) -> Option<(&mut Dialer, &mut Orders)> {
+        let dialer = match &mut self.phase {
+            Phase::Dialing(dialer) => Some(dialer),
+            Phase::Open(open) => open.fail_back.dialer(),
+            _ => None,
+        };
+        dialer.map(|dialer| (dialer, &mut self.orders))
+    }
+
+    /// Acts on what a dialer has come to.
+    fn dialed(&mut self, now: Instant, dialed: Option<Dialed>) {
+        let Some(dialed) = dialed else {
+            return;
+        };
+        if let Phase::Open(open) = &mut self.phase {
+            open.fail_back.handle_dialed(now, pace(&self.policy), &dialed, &mut self.orders);
+            return;
+        }
+        match dialed {
+            Ok(attempt) => {
+                self.pipe = Pipe::default();
+                self.phase = Phase::Handshaking { attempt, deadline: now + self.policy.connect_timeout };
+            }
+            Err(problem) => self.fail(now, problem),
+        }
+    }
+
+    /// Every change of phase but to the one that follows without a break.
+    fn enter(&mut self, phase: Phase) {
+        match core::mem::replace(&mut self.phase, phase) {
+            Phase::Refreshing { attempt, .. } | Phase::Handshaking { attempt, .. } => self.orders.abandon(attempt),
+            Phase::Dialing(mut dialer) => dialer.abandon(&mut self.orders),
+            Phase::Open(mut open) => open.fail_back.abandon(&mut self.orders),
+            Phase::Idle | Phase::Closing { .. } | Phase::Waiting { .. } => {}
+        }
+        self.pipe = Pipe::default();
+    }
+
+    fn begin_round(&mut self, now: Instant) {
+        self.route.begin(&mut self.rng);
+        self.attempt(now);
+    }
+
+    /// Tries the server that it is the turn of.
+    fn attempt(&mut self, now: Instant) {
+        match self.policy.refresh {
+            Refresh::Never => self.dial(now),
+            Refresh::EachAttempt => {
+                let attempt = self.orders.attempt();
+                self.orders.push(Dial::Refresh { attempt, server: self.route.current().clone() });
+                self.phase = Phase::Refreshing { attempt, deadline: now + self.policy.refresh_timeout };
+            }
+        }
     }
 
     fn dial(&mut self, now: Instant) {
-        self.events.push_back(Event::Attempting(self.endpoint.clone()));
-        let deadline = now + self.policy.connect_timeout;
-        match &self.endpoint {
-            Endpoint::Unix(path) => {
-                let others = VecDeque::from([Address::Unix(path.clone())]);
-                self.try_next(now, others, Vec::new());
-            }
-            Endpoint::Tcp { host, port } => match host.parse() {
-                Ok(ip) => {
-                    let others = VecDeque::from([Address::Tcp(SocketAddr::new(ip, *port))]);
-                    self.try_next(now, others, Vec::new());
-                }
-                Err(_) => self.phase = Phase::Resolving { asked: Asked::No, deadline },
-            },
-        }
+        let endpoint = &self.route.current().endpoint;
+        self.events.push_back(Event::Attempting(endpoint.clone()));
+        self.phase = Phase::Dialing(Dialer::new(now, endpoint, pace(&self.policy), &mut self.orders));
     }
 
-    fn try_next(&mut self, now: Instant, mut others: VecDeque<Address>, failures: Vec<Failure>) {
-        match others.pop_front() {
-            Some(address) => {
-                let deadline = now + self.policy.connect_timeout;
-                self.phase = Phase::Dialing { asked: Asked::No, deadline, address, others, failures };
-            }
-            None => self.fail(now, DialProblem::Refused(failures)),
+    /// The transport is open: the session may speak, as whoever it shall be at this server.
+    fn open(&mut self, now: Instant, session: &mut Session) {
+        if let Some(who) = &self.route.current().credentials
+            && let Err(error) = session.set_credentials(who.user_name.clone(), who.password.clone())
+        {
+            self.fail(now, DialProblem::Refresh(error.to_string()));
+            return;
         }
+        let life = Life { since: now, accepted: Accepted::No };
+        self.phase = Phase::Open(Open { life, fail_back: FailBack::Off });
+        session.handle_opened(now);
     }
 
     fn fail(&mut self, now: Instant, problem: DialProblem) {
-        self.events.push_back(Event::Failed(DialError { endpoint: self.endpoint.clone(), problem }));
-        self.wait(now, Next::Again);
+        self.events.push_back(Event::Failed(DialError { endpoint: self.endpoint().clone(), problem }));
+        self.enter(Phase::Idle);
+        self.next(now, Class::Passing);
     }
 
-    fn wait(&mut self, now: Instant, next: Next) {
-        self.phase = match (next, self.policy.reconnect) {
-            (Next::Again, Reconnect::Automatic) => {
-                let delay = self.backoff.wait(&mut self.rng);
-                self.events.push_back(Event::Waiting(delay));
-                Phase::Waiting { until: now + delay }
-            }
-            (Next::Stop, _) | (_, Reconnect::Never) => Phase::Idle,
+    /// An attempt has failed: the next server of the round, or the end of the round.
+    fn next(&mut self, now: Instant, class: Class) {
+        if self.route.next(class) {
+            self.attempt(now);
+        } else {
+            self.wait(now, self.route.verdict());
+        }
+    }
+
+    /// A connection that had been accepted is lost.
+    fn lost(&mut self, now: Instant, class: Class) {
+        let automatic = self.policy.reconnect == Reconnect::Automatic;
+        if class == Class::Elsewhere && automatic && self.route.begin_elsewhere(&mut self.rng) {
+            self.attempt(now);
+        } else {
+            self.wait(now, class);
+        }
+    }
+
+    fn wait(&mut self, now: Instant, class: Class) {
+        let delay = match (self.policy.reconnect, class) {
+            (Reconnect::Never, _) => return self.rest(Resting::Policy),
+            (Reconnect::Automatic, Class::Unacceptable) => return self.rest(Resting::Unacceptable),
+            (Reconnect::Automatic, Class::Denied) => self.backoff.longest(&mut self.rng),
+            (Reconnect::Automatic, Class::Passing | Class::Elsewhere) => self.backoff.wait(&mut self.rng),
         };
+        self.events.push_back(Event::Waiting(delay));
+        self.phase = Phase::Waiting { until: now + delay };
+    }
+
+    fn rest(&mut self, why: Resting) {
+        self.events.push_back(Event::Resting(why));
+        self.phase = Phase::Idle;
     }
 
     fn begin_close(&mut self, now: Instant, request: CloseRequest, flushed: Flushed) {
-        let since = match self.phase {
-            Phase::Open { since } => Some(since),
-            Phase::Closing { since, .. } => since,
-            _ => None,
-        };
-        let deadline = match self.phase {
-            Phase::Closing { deadline, .. } => deadline,
-            _ => now + self.policy.linger,
+        let (life, deadline) = match &self.phase {
+            Phase::Open(open) => (Some(open.life), now + self.policy.linger),
+            Phase::Closing { life, deadline, .. } => (*life, *deadline),
+            _ => return,
         };
         let stage = match (request, flushed) {
             (CloseRequest::AtOnce, _) => Stage::Drop,
             (CloseRequest::AfterFlush, Flushed::No) => Stage::Flushing,
-            (CloseRequest::AfterFlush, Flushed::Yes) => {
-                let pipe = &mut self.pipe;
-                let said = if pipe.stack.is_empty() {
-                    Ok(())
-                } else {
-                    pipe.seal(now).and_then(|()| pipe.stack.close(now, &mut pipe.wire))
-                };
-                if said.is_ok() { Stage::Shut } else { Stage::Drop }
-            }
+            (CloseRequest::AfterFlush, Flushed::Yes) => match self.pipe.finish(now) {
+                Ok(()) => Stage::Shut,
+                Err(_) => Stage::Drop,
+            },
         };
-        self.phase = Phase::Closing { since, deadline, stage };
-    }
-}
-
-impl Pipe {
-    /// Passes the session's bytes down through the layers, and notes how far they have come.
-    fn seal(&mut self, now: Instant) -> Result<(), LayerError> {
-        let before = self.wire.position();
-        self.stack.seal(now, &mut self.plain, &mut self.wire)?;
-        let after = self.wire.position();
-        if after > before {
-            self.marks.push_back((after, self.taken - self.plain.len() as u64));
+        if let Phase::Open(open) = &mut self.phase {
+            open.fail_back.abandon(&mut self.orders);
         }
-        Ok(())
+        self.phase = Phase::Closing { life, deadline, stage };
     }
 }
 
-/// What comes after a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "complete: there is another attempt or there is none")]
-pub enum Next {
-    /// Another one, if the policy says so.
-    Again,
-    /// None until the application asks: it has disconnected.
-    Stop,
-}
-
-/// An attempt that failed before MQTT could speak: where it went and why.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct DialError {
-    /// Where the attempt went.
-    pub endpoint: Endpoint,
-    /// What was in the way.
-    pub problem: DialProblem,
-}
-
-/// What was in the way.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum DialProblem {
-    /// A layer's handshake failed.
-    Layer(String),
-    /// The name has no address.
-    NoAddress,
-    /// No address took the connection; each with its error.
-    Refused(Vec<Failure>),
-    /// The name could not be resolved.
-    Resolve(io::Error),
-}
-
-/// An address that did not take the connection.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Failure {
-    /// Which.
-    pub address: Address,
-    /// Why.
-    pub error: io::Error,
-}
-
-impl DialError {
-    /// The kind of the last error of the operating system, if it was one.
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        match &self.problem {
-            DialProblem::Resolve(error) => Some(error.kind()),
-            DialProblem::Refused(failures) => failures.last().map(|failure| failure.error.kind()),
-            DialProblem::NoAddress | DialProblem::Layer(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect to {}: ", self.endpoint)?;
-        match &self.problem {
-            DialProblem::Layer(why) => f.write_str(why),
-            DialProblem::NoAddress => f.write_str("the name has no address"),
-            DialProblem::Resolve(error) => write!(f, "the name cannot be resolved: {error}"),
-            DialProblem::Refused(failures) => {
-                for (at, Failure { address, error }) in failures.iter().enumerate() {
-                    let separator = if at == 0 { "" } else { "; " };
-                    write!(f, "{separator}{address}: {error}")?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl core::error::Error for DialError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match &self.problem {
-            DialProblem::Resolve(error) => Some(error),
-            DialProblem::Refused(failures) => failures.last().map(|failure| &failure.error as _),
-            DialProblem::NoAddress | DialProblem::Layer(_) => None,
-        }
-    }
+const fn pace(policy: &Policy) -> Pace {
+    Pace { delay: policy.attempt_delay, timeout: policy.connect_timeout }
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use bytes::Bytes;
 use karere_proto::{
     InvalidProperty, InvalidString, Properties, PropertyId, Publish, Utf8String, Value, Version,
     packet::Will,
-    session::{CleanStart, Config, ConfigError, LostSession, QueueLimits, Resubscribe, SessionExpiry},
+    session::{CleanStart, Config, ConfigError, FallBack, LostSession, QueueLimits, Resubscribe, SessionExpiry},
 };
 
 use crate::{
+    access::AccessHook,
     backoff::{Jitter, Rng},
     endpoint::{Endpoint, InvalidUrl, Url},
-    link::{Policy, Reconnect},
+    policy::{Policy, Reconnect, Redirect, Refresh},
+    route::{Credentials, Rank, Server},
 };
 
 /// Who acknowledges received messages of QoS 1 and 2.
@@ -43,7 +45,10 @@ pub enum FirstConnection {
 #[derive(Clone)]
 pub struct Options {
     url: Url,
+    others: Vec<Server>,
+    access: Option<AccessHook>,
     version: Version,
+    fall_back: FallBack,
     client_id: ClientId,
     user_name: Option<String>,
     password: Option<Bytes>,
@@ -79,14 +84,16 @@ enum ClientId {
 pub struct Parts {
     /// For the session.
     pub session: Config,
-    /// For the link: where the server is.
-    pub endpoint: Endpoint,
+    /// For the link: the servers, at least one.
+    pub servers: Vec<Server>,
     /// For the link: how it behaves.
     pub policy: Policy,
     /// For the driver.
     pub first_connection: FirstConnection,
     /// For the driver.
     pub acknowledge: Acknowledge,
+    /// For the driver: what to ask before each attempt; the link's policy says so too.
+    pub access: Option<AccessHook>,
     /// For the driver: the local address and port to dial from; port 0 is any.
     pub bind: Option<SocketAddr>,
 }
@@ -103,7 +110,10 @@ impl Options {
         let (user_name, password) = (url.user_name.take(), url.password.take());
         Ok(Self {
             url,
+            others: Vec::new(),
+            access: None,
             version: Version::default(),
+            fall_back: FallBack::default(),
             client_id: ClientId::Random,
             user_name,
             password: password.map(Bytes::from),
@@ -134,10 +144,58 @@ impl Options {
         options
     }
 
+    /// Adds a server that is tried when those named before it fail, with the credentials of its URL or, without any, those
+    /// of the options. Once such a server serves, the better ones are looked for: see [`Options::fail_back`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] says what is wrong with `url` and what would be right.
+    pub fn server(self, url: &str) -> Result<Self, InvalidUrl> {
+        let worst = self.others.iter().map(|server| server.rank.priority).max().unwrap_or(0);
+        self.server_with_rank(url, Rank::new(worst.saturating_add(1), 1))
+    }
+
+    /// Adds a server with a rank; that of the first server is priority 0, weight 1.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] says what is wrong with `url` and what would be right.
+    pub fn server_with_rank(mut self, url: &str, rank: Rank) -> Result<Self, InvalidUrl> {
+        self.others.push(Server::parse(url)?.rank(rank));
+        Ok(self)
+    }
+
+    /// Asks `hook` before each attempt where to go and who to be: for tokens and signed addresses that expire. It is given
+    /// the server whose turn it is, and may change its endpoint and its credentials. It runs on a thread of its own, one
+    /// call at a time, and may take as long as [`Options::access_timeout`]; the client goes on meanwhile.
+    #[must_use]
+    pub fn access_hook<E>(mut self, hook: impl Fn(&mut Server) -> Result<(), E> + Send + Sync + 'static) -> Self
+    where
+        E: fmt::Display,
+    {
+        self.access = Some(AccessHook::new(hook));
+        self.policy.refresh = Refresh::EachAttempt;
+        self
+    }
+
+    /// Sets how long the access hook may take; then the attempt has failed. Default: 30 s.
+    #[must_use]
+    pub const fn access_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.refresh_timeout = timeout;
+        self
+    }
+
     /// Sets the version of the protocol. Default: 5.0.
     #[must_use]
     pub const fn version(mut self, version: Version) -> Self {
         self.version = version;
+        self
+    }
+
+    /// Says whether a server that does not speak the version is asked in a lower one: 5.0, 3.1.1, 3.1. Default: it is not.
+    #[must_use]
+    pub const fn version_fall_back(mut self, fall_back: FallBack) -> Self {
+        self.fall_back = fall_back;
         self
     }
 
@@ -298,6 +356,29 @@ impl Options {
         self
     }
 
+    /// Says whether a server that refers to another one is obeyed (5.0, §4.11). Default: once, for that connection.
+    #[must_use]
+    pub const fn redirect(mut self, redirect: Redirect) -> Self {
+        self.policy.redirect = redirect;
+        self
+    }
+
+    /// Sets after how long on a server of lesser rank a better one is looked for, and how often; the client moves when
+    /// nothing is in flight. `None`: it stays. Default: 5 min.
+    #[must_use]
+    pub const fn fail_back(mut self, after: Option<Duration>) -> Self {
+        self.policy.fail_back = after;
+        self
+    }
+
+    /// Sets how long an address of a name gets before the next one is dialed beside it, at least 10 ms (RFC 8305).
+    /// Default: 250 ms.
+    #[must_use]
+    pub const fn attempt_delay(mut self, delay: Duration) -> Self {
+        self.policy.attempt_delay = delay;
+        self
+    }
+
     /// Sets how long resolving a name may take, and each address to answer. Default: 5 s.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -362,6 +443,7 @@ impl Options {
         session.connect.password = self.password;
         session.connect.will = self.will.map(Will::from);
         session.connect.properties = self.properties.map_err(OptionsError::Property)?;
+        session.fall_back = self.fall_back;
         session.clean_start = self.clean_start;
         session.session_expiry = self.session_expiry;
         session.max_in_flight = NonZeroU16::new(self.max_in_flight).ok_or(OptionsError::NothingInFlight)?;
@@ -373,25 +455,54 @@ impl Options {
         session.connack_timeout = self.connack_timeout;
         session.ping_timeout = self.ping_timeout;
         session.check().map_err(OptionsError::Config)?;
+        let servers = servers(self.url.endpoint, self.others, &session, self.policy.refresh)?;
         if self.policy.minimum_delay > self.policy.maximum_delay {
             return Err(OptionsError::Delays(self.policy.minimum_delay, self.policy.maximum_delay));
         }
         Ok(Parts {
             session,
-            endpoint: self.url.endpoint,
+            servers,
             policy: self.policy,
             first_connection: self.first_connection,
             acknowledge: self.acknowledge,
+            access: self.access,
             bind: self.bind,
         })
     }
+}
+
+/// All servers. When one of them wants a client by another name, or the application may, each says whom: else the next one
+/// would see the name of the one before.
+fn servers(
+    first: Endpoint,
+    others: Vec<Server>,
+    session: &Config,
+    refresh: Refresh,
+) -> Result<Vec<Server>, OptionsError> {
+    let explicit = refresh == Refresh::EachAttempt || others.iter().any(|server| server.credentials.is_some());
+    let own = || Credentials::new(session.connect.user_name.clone(), session.connect.password.clone());
+    let mut servers = vec![Server::new(first)];
+    servers.extend(others);
+    for server in &mut servers {
+        if explicit {
+            let who = server.credentials.get_or_insert_with(own);
+            let mut there = session.clone();
+            there.connect.user_name.clone_from(&who.user_name);
+            there.connect.password.clone_from(&who.password);
+            there.check().map_err(OptionsError::Config)?;
+        }
+    }
+    Ok(servers)
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("url", &self.url)
+            .field("others", &self.others)
+            .field("access", &self.access)
             .field("version", &self.version)
+            .field("fall_back", &self.fall_back)
             .field("client_id", &self.client_id)
             .field("user_name", &self.user_name)
             .field("password", &self.password.as_ref().map(|_| "(hidden)"))

@@ -32,6 +32,16 @@ impl Version {
         }
     }
 
+    /// The version that came before this one.
+    pub fn previous(self) -> Option<Self> {
+        Self::ALL.into_iter().rev().find(|&version| version < self)
+    }
+
+    /// The version that came after this one.
+    pub fn next(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|&version| version > self)
+    }
+
     /// The version a CONNECT packet names, if it is one of MQTT's (§3.1.2.1, §3.1.2.2).
     pub fn from_wire(name: &[u8], level: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|v| v.rules().protocol_name == name && v.rules().protocol_level == level)
@@ -162,6 +172,16 @@ const V5: WireRules = WireRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_in_order() {
+        assert_eq!(Version::V5.previous(), Some(Version::V311));
+        assert_eq!(Version::V311.previous(), Some(Version::V31));
+        assert_eq!(Version::V31.previous(), None);
+        assert_eq!(Version::V31.next(), Some(Version::V311));
+        assert_eq!(Version::V311.next(), Some(Version::V5));
+        assert_eq!(Version::V5.next(), None);
+    }
 
     #[test]
     fn name_and_level_of_connect_tell_the_version() {

@@ -7,10 +7,13 @@ mod session {
     #[macro_use]
     mod kit;
 
+    mod abandoned;
     mod alias;
     mod closing;
     mod crash;
+    mod credentials;
     mod expiry;
+    mod fall_back;
     mod handshake;
     mod hard_cases;
     mod identifiers;
@@ -18,6 +21,7 @@ mod session {
     mod journal;
     mod keep_alive;
     mod lost_session;
+    mod moving;
     mod outbound;
     mod queue;
     mod refusals;
@@ -25,6 +29,8 @@ mod session {
     mod resubscribe;
     mod resume;
     mod stalled;
+    mod state_machines;
     mod trace;
+    mod wills;
     mod window;
 }

@@ -1,14 +1,19 @@
 //! Shows that the simulation finds faults: switches those of `faults/faults.txt` on, one at a time, in a copy.
-//!
-//! `faults [--seeds N] [NAME…]`: at most N seeds for each (200,000), only those that are named.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Instant,
 };
+
+const USAGE: &str = "usage: faults [--seeds N] [--markdown] [--check] [NAME…]
+  NAME        only these; all when none is given
+  --seeds N   at most so many for each (200000)
+  --markdown  prints a table, as docs/simulation.md has it
+  --check     only looks whether they still fit the code";
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -34,10 +39,24 @@ enum Found {
     Never,
 }
 
+struct Options {
+    names: Vec<String>,
+    /// At most, for each.
+    seeds: u64,
+    task: Task,
+}
+
+#[derive(PartialEq)]
+enum Task {
+    Check,
+    Find,
+    Tabulate,
+}
+
 fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(false) => ExitCode::FAILURE, // that is 1, and xtask knows it
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::from(2)
@@ -45,44 +64,85 @@ fn main() -> ExitCode {
     }
 }
 
-/// True when every fault was found.
+/// True when every fault was found, or fits.
 fn run() -> Outcome<bool> {
-    let mut seeds = 200_000;
-    let mut names = Vec::new();
-    let mut arguments = env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--seeds" {
-            seeds = arguments.next().ok_or("--seeds needs a number")?.parse()?;
-        } else {
-            names.push(argument);
-        }
-    }
+    let Options { names, seeds, task } = options(env::args().skip(1))?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().nth(2).ok_or("this package is not in its workspace")?;
-    let faults = parse(&fs::read_to_string(here.join("faults/faults.txt"))?)?;
+    let mut faults = parse(&fs::read_to_string(here.join("faults/faults.txt"))?)?;
     if let Some(unknown) = names.iter().find(|name| faults.iter().all(|fault| fault.name != **name)) {
         return Err(format!("there is no fault {unknown}").into());
+    }
+    faults.retain(|fault| names.is_empty() || names.contains(&fault.name));
+    if task == Task::Check {
+        return check(&faults, root);
     }
     let copy = root.join("target/faults/workspace");
     let target = root.join("target/faults/target");
     copy_workspace(root, &copy)?;
     let mut out = io::stdout().lock();
+    if task == Task::Tabulate {
+        writeln!(out, "| fault | what is wrong | seeds | what the simulation says |\n|---|---|---:|---|")?;
+    }
     let mut all = true;
-    for fault in faults.iter().filter(|fault| names.is_empty() || names.contains(&fault.name)) {
+    for fault in &faults {
         let begun = Instant::now();
-        let outcome = with(fault, &copy, || simulate(&copy, &target, seeds))?;
+        let found = with(fault, &copy, || simulate(&copy, &target, seeds))?;
         let seconds = begun.elapsed().as_secs();
         let Fault { name, what, .. } = fault;
-        match outcome {
-            Found::After(count, said) => {
+        all &= matches!(found, Found::After(..));
+        match (found, &task) {
+            (Found::After(count, said), Task::Tabulate) => {
+                writeln!(out, "| `{name}` | {what} | {count} | {} |", said.replace('|', "\\|"))?;
+            }
+            (Found::Never, Task::Tabulate) => writeln!(out, "| `{name}` | {what} | **not found** by {seeds} | |")?,
+            (Found::After(count, said), _) => {
                 writeln!(out, "{name:28} {count:>7} seeds {seconds:>4} s  {what}\n{:29}{said}", "")?;
             }
-            Found::Never => {
-                all = false;
-                writeln!(out, "{name:28} NOT FOUND by {seeds} seeds, {seconds} s  {what}")?;
+            (Found::Never, _) => writeln!(out, "{name:28} NOT FOUND by {seeds} seeds, {seconds} s  {what}")?,
+        }
+    }
+    if task == Task::Find {
+        writeln!(out, "{} faults, {}", faults.len(), if all { "all found" } else { "NOT all found" })?;
+    }
+    Ok(all)
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
+    let mut options = Options { names: Vec::new(), seeds: 200_000, task: Task::Find };
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--seeds" => options.seeds = arguments.next().ok_or("--seeds needs a number")?.parse()?,
+            "--markdown" => options.task = Task::Tabulate,
+            "--check" => options.task = Task::Check,
+            _ if argument.starts_with('-') => return Err(format!("what is {argument}?\n{USAGE}").into()),
+            _ => options.names.push(argument),
+        }
+    }
+    Ok(options)
+}
+
+/// Says which faults no longer fit the code.
+fn check(faults: &[Fault], root: &Path) -> Outcome<bool> {
+    let mut out = io::stdout().lock();
+    let mut all = true;
+    for fault in faults {
+        // Each edit sees what those before it have done.
+        let mut texts = BTreeMap::<&str, String>::new();
+        for Edit { file, old, new } in &fault.edits {
+            if !texts.contains_key(file.as_str()) {
+                texts.insert(file, fs::read_to_string(root.join(file)).unwrap_or_default());
+            }
+            match texts.get_mut(file.as_str()) {
+                Some(text) if text.matches(old.as_str()).count() == 1 => *text = text.replacen(old.as_str(), new, 1),
+                Some(_) | None => {
+                    all = false;
+                    writeln!(out, "{}: this stands not once in {file}:\n{old}", fault.name)?;
+                }
             }
         }
     }
+    writeln!(out, "{} faults, {}", faults.len(), if all { "all fit the code" } else { "NOT all fit the code" })?;
     Ok(all)
 }
 

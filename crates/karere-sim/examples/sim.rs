@@ -37,18 +37,17 @@ fn main() -> ExitCode {
         return show(options.seed);
     }
     let begun = Instant::now();
-    let (report, failures) = run_all(&options);
+    let (ran, report, failures) = run_all(&options);
     let seconds = begun.elapsed().as_secs_f64();
     let mut out = io::stdout().lock();
     for failure in &failures {
         let _ = writeln!(out, "{failure}\n");
     }
-    let rate = options.seeds as f64 / seconds * 60.0;
+    let rate = ran as f64 / seconds * 60.0;
     let _ = writeln!(
         out,
-        "{} seeds from {} in {seconds:.1} s on {} threads: {rate:.0} seeds/minute; {} steps, {} connections, {} crashes, \
+        "{ran} seeds from {} in {seconds:.1} s on {} threads: {rate:.0} seeds/minute; {} steps, {} connections, {} crashes, \
          {} deceived, {} messages, {} deliveries, {:.0} hours; {} failed",
-        options.seeds,
         options.seed,
         options.threads,
         report.steps,
@@ -80,12 +79,13 @@ fn show(seed: u64) -> ExitCode {
     }
 }
 
-/// Runs all; stops early when enough have failed.
-fn run_all(options: &Options) -> (Report, Vec<Failure>) {
+/// Runs all, and says how many that were: it stops early when enough have failed.
+fn run_all(options: &Options) -> (u64, Report, Vec<Failure>) {
     let next = AtomicU64::new(options.seed);
     let failed = AtomicU64::new(0);
-    let end = options.seed + options.seeds;
+    let end = options.seed.saturating_add(options.seeds);
     let work = || {
+        let mut ran = 0;
         let mut total = Report::default();
         let mut failures = Vec::new();
         while failed.load(Ordering::Relaxed) < options.enough {
@@ -93,6 +93,7 @@ fn run_all(options: &Options) -> (Report, Vec<Failure>) {
             if seed >= end {
                 break;
             }
+            ran += 1;
             match run(seed) {
                 Ok(report) => {
                     total.steps += report.steps;
@@ -109,15 +110,17 @@ fn run_all(options: &Options) -> (Report, Vec<Failure>) {
                 }
             }
         }
-        (total, failures)
+        (ran, total, failures)
     };
     let parts = std::thread::scope(|scope| {
         let threads = (0..options.threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
         threads.into_iter().map(|thread| thread.join().expect("a failure is no panic")).collect::<Vec<_>>()
     });
+    let mut ran = 0;
     let mut report = Report::default();
     let mut failures = Vec::new();
-    for (part, failed) in parts {
+    for (count, part, failed) in parts {
+        ran += count;
         report.steps += part.steps;
         report.messages += part.messages;
         report.deliveries += part.deliveries;
@@ -129,7 +132,7 @@ fn run_all(options: &Options) -> (Report, Vec<Failure>) {
     }
     // Seeds are handed out in order, so none before the first of these was left out.
     failures.sort_by_key(|failure| failure.seed);
-    (report, failures)
+    (ran, report, failures)
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {

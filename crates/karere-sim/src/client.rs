@@ -4,7 +4,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{collections::BTreeMap, io, io::IoSlice};
 
 use bytes::{Bytes, BytesMut};
-use karere_link::{Close, Dial, Endpoint, Jitter, Link, Next, Policy, Rng};
+use karere_link::{Attempt, Close, Dial, Endpoint, Jitter, Link, Policy, Rng, Server, Use};
 use karere_proto::{
     QoS, SendBuf, Session, Token,
     session::{Cause, CloseCause, CloseRequest, Config, Delivery, Flushed, Journal},
@@ -78,7 +78,7 @@ impl Driver {
                 policy.jitter = dice.pick(&[Jitter::Uniform, Jitter::None]);
                 let host = dice.pick(&["127.0.0.1", "broker.example"]).to_owned();
                 let endpoint = Endpoint::Tcp { host, port: 1883 };
-                Self::Link(Box::new(Link::new(endpoint, policy, Rng::new(dice.below(u64::MAX)))))
+                Self::Link(Box::new(Link::new(vec![Server::new(endpoint)], policy, Rng::new(dice.below(u64::MAX)))))
             }
         }
     }
@@ -207,19 +207,21 @@ impl World<'_> {
         let Driver::Link(link) = &mut this.driver else {
             return;
         };
+        let refused = || Err(io::ErrorKind::ConnectionRefused.into());
         match what {
-            Dialed::Resolved if fails => link.handle_resolved(now, Err(io::ErrorKind::NotFound.into())),
-            Dialed::Resolved => {
-                let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-                link.handle_resolved(now, Ok(vec![address(1), address(2)]));
+            Dialed::Resolved(attempt) if fails => {
+                link.handle_resolved(now, attempt, Err(io::ErrorKind::NotFound.into()));
             }
-            Dialed::Connected if fails => link.handle_dialed(now, Err(io::ErrorKind::ConnectionRefused.into())),
-            Dialed::Connected => {
-                if this.connection.is_none() && link.wants_socket() {
+            Dialed::Resolved(attempt) => {
+                let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+                link.handle_resolved(now, attempt, Ok(vec![address(1), address(2)]));
+            }
+            Dialed::Connected(attempt) if fails => {
+                let _ = link.handle_dialed(now, attempt, refused());
+            }
+            Dialed::Connected(attempt) => {
+                if this.connection.is_none() && link.handle_dialed(now, attempt, Ok(())) == Use::Connection {
                     self.open_connection(client);
-                    if let Driver::Link(link) = &mut self.clients[client].driver {
-                        link.handle_dialed(now, Ok(()));
-                    }
                 }
             }
         }
@@ -364,8 +366,9 @@ impl World<'_> {
         };
         let dialed = match link.poll_dial() {
             None => return false,
-            Some(Dial::Resolve { .. }) => Dialed::Resolved,
-            Some(Dial::Connect(_)) => Dialed::Connected,
+            Some(Dial::Resolve { attempt, .. }) => Dialed::Resolved(attempt),
+            Some(Dial::Connect { attempt, .. }) => Dialed::Connected(attempt),
+            Some(Dial::Abandon(_)) => return true, // what comes of it is not used
             Some(other) => panic!("a driver that does not know {other:?}"),
         };
         let wait = self.dice.up_to(Duration::from_millis(300));
@@ -495,7 +498,10 @@ impl World<'_> {
                     self.later(wait, What::Connect { client, life });
                 }
             }
-            Driver::Link(link) => link.handle_lost(now, if requested { Next::Stop } else { Next::Again }),
+            Driver::Link(link) => {
+                let cause = this.last_cause.clone().unwrap_or(Cause::Transport(CloseCause::Abandoned));
+                link.handle_lost(now, &cause);
+            }
         }
         if requested {
             let wait = self.dice.up_to(Duration::from_secs(4));
@@ -581,6 +587,6 @@ impl World<'_> {
 /// What a link asked for and got.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dialed {
-    Connected,
-    Resolved,
+    Connected(Attempt),
+    Resolved(Attempt),
 }

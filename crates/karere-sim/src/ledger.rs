@@ -253,13 +253,17 @@ impl Ledger {
                 (!message.accepted).then_some("is acknowledged, but the server never accepted it")
             }
             Outcome::Refused { .. } => (!self.excused.refusals).then_some("was refused by nobody"),
+            Outcome::NotSent(_) if message.first_left.is_some() => Some("was not sent, they say, but has left"),
             Outcome::NotSent(NotSent::GivenUp) => (!message.given_up).then_some("was given up by nobody"),
             Outcome::NotSent(NotSent::Expired) => {
                 message.expires.is_none_or(|expires| expires > now).then_some("expired before its time")
             }
             Outcome::NotSent(_) => (!self.limits).then_some("was not sent for a limit that nobody set"),
-            Outcome::Unknown => (message.qos > 0 && !message.given_up && !facts.reports && !self.limits)
-                .then_some("ended as unknown, which policy Republish rules out"),
+            Outcome::Unknown => {
+                let expired = message.expires.is_some_and(|expires| expires <= now);
+                (message.qos > 0 && !message.given_up && !facts.reports && !self.limits && !expired)
+                    .then_some("ended as unknown, which policy Republish rules out")
+            }
             _ => Some("has an outcome that this simulation does not know"),
         };
         if let Some(wrong) = wrong {

@@ -89,7 +89,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let mut ready = Ready::NONE;
     loop {
-        driver.turn(ready, &mut handler)?;
+        driver.turn(ready, &mut handler);
         if handler.received == MESSAGES && client.is_connected() {
             client.disconnect_when_drained(Duration::from_secs(1))?;
         }

@@ -26,8 +26,8 @@ mod router;
 pub mod sync;
 
 pub use karere_link::{
-    Acknowledge, Address, DialError, DialProblem, Endpoint, FirstConnection, InvalidUrl, Jitter, Options, OptionsError,
-    Policy, Reconnect,
+    AccessHook, Acknowledge, Address, Credentials, DialError, DialProblem, Endpoint, FirstConnection, InvalidUrl,
+    Jitter, Options, OptionsError, Policy, Rank, Reconnect, Redirect, Refresh, Server,
 };
 pub use karere_proto::{
     Filter, InvalidFilter, InvalidProperty, InvalidQoS, InvalidString, InvalidTopic, PacketId, Properties, PropertyId,
@@ -40,6 +40,6 @@ pub use karere_proto::{
 };
 pub use log::{Level, LogSink};
 pub use session::{
-    Cause, CleanStart, CommandError, Delivery, LostSession, Outcome, PublishError, QueueLimits, Resubscribe,
+    Cause, CleanStart, CommandError, Delivery, FallBack, LostSession, Outcome, PublishError, QueueLimits, Resubscribe,
     SessionExpiry, SubscribeError,
 };

@@ -1,7 +1,7 @@
 //! A link with scripted layers: handshakes, positions, errors, goodbyes.
 
 use karere_proto::{
-    Publish, Utf8String, Version,
+    Publish, SendBuf, Utf8String, Version,
     packet::Disconnect,
     session::{Config, Event as SessionEvent},
 };
@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     clock,
     layer::{Layer, Progress},
+    stack::Stack,
 };
 
 /// Greets, waits for a greeting, and puts a length before each flush.
@@ -68,10 +69,12 @@ impl World {
     /// Dialed, with the layer's handshake before it.
     fn dialed(layer: Framing) -> Self {
         let now = clock();
-        let mut link = Link::new(Endpoint::Unix("/x".into()), Policy::default(), Rng::new(1));
+        let mut link = Link::new(vec![Server::new(Endpoint::Unix("/x".into()))], Policy::default(), Rng::new(1));
         link.connect(now);
-        assert!(link.poll_dial().is_some());
-        link.handle_dialed(now, Ok(()));
+        let Some(Dial::Connect { attempt, .. }) = link.poll_dial() else {
+            panic!("a path is dialed");
+        };
+        assert_eq!(link.handle_dialed(now, attempt, Ok(())), Use::Connection);
         link.pipe.stack = Stack::new(vec![Box::new(layer)]);
         let config = Config::new(Version::V5, Utf8String::new("one").expect("legal"));
         Self { now, link, session: Session::new(now, config).expect("legal") }
@@ -183,7 +186,7 @@ fn handshake_that_takes_too_long_is_given_up() {
     let deadline = world.link.poll_timeout().expect("a deadline");
     assert_eq!(deadline - world.now, Policy::default().connect_timeout);
     world.link.handle_timeout(deadline);
-    assert!(!world.link.is_handshaking() && !world.link.wants_socket());
+    assert!(!world.link.is_handshaking());
     let failed = core::iter::from_fn(|| world.link.poll_event()).any(|event| {
         matches!(event, Event::Failed(DialError { problem: DialProblem::Layer(why), .. }) if why.contains("too long"))
     });

@@ -2,6 +2,8 @@
 
 use core::{fmt, num::NonZeroU16, time::Duration};
 
+use bytes::Bytes;
+
 use crate::{
     packet::{Connect, PacketType},
     properties::{Carrier, InvalidProperty, Properties, PropertyId},
@@ -80,6 +82,22 @@ pub enum Resubscribe {
     Always,
 }
 
+/// What to do when the server does not speak the configured version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: another version is tried or it is not")]
+pub enum FallBack {
+    /// Nothing: the refusal is told, and the next CONNECT says the same.
+    #[default]
+    Never,
+    /// The next CONNECT speaks the next lower version that can say what was configured ([`Config::lowered`]).
+    ///
+    /// The server does not speak a version when it refuses CONNECT for that reason, and supposedly when it ends the
+    /// connection in order after CONNECT and without a single byte, as some old ones do; unless it has accepted the version
+    /// before. A version that was accepted stays in use until `Session::reconfigure`. When none is
+    /// left to try, or a lower one gets no answer at all, it is the configured version's turn again.
+    Downward,
+}
+
 /// Room for messages that wait; what does not fit is refused when it is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,6 +137,8 @@ pub struct Config {
     pub connect: Connect,
     /// When to ask for a new session.
     pub clean_start: CleanStart,
+    /// What to do when the server does not speak the version of `connect`.
+    pub fall_back: FallBack,
     /// How long the session outlives its connection.
     pub session_expiry: SessionExpiry,
     /// Own limit of unacknowledged QoS 1 and 2 messages; the server's Receive Maximum lowers it. 20 as in paho.
@@ -148,6 +168,7 @@ impl Config {
         Self {
             connect: Connect::new(version, client_id),
             clean_start: CleanStart::FirstOnly,
+            fall_back: FallBack::Never,
             session_expiry: SessionExpiry::AtClose,
             max_in_flight: NonZeroU16::new(20).expect("invariant: not 0"),
             queue: QueueLimits::UNLIMITED,
@@ -211,6 +232,51 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// This configuration in a lower version, with what may be left out there left out.
+    ///
+    /// | here | in a version that cannot say it |
+    /// |---|---|
+    /// | properties of CONNECT | left out, and with them this client's limits, which the server then does not know |
+    /// | properties of the will | left out: no delay, no expiry |
+    /// | [`SessionExpiry::After`] | [`SessionExpiry::Never`]: the server may keep the session for longer, never for shorter |
+    /// | [`CleanStart::Always`] with a session to keep | [`SessionExpiry::AtClose`]: nothing is resumed either |
+    /// | Authentication Method | an error |
+    /// | client identifier, user name and password | as they are, or the error of [`Config::check`] |
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when this cannot be said in `version`.
+    pub fn lowered(&self, version: Version) -> Result<Self, ConfigError> {
+        let mut lowered = self.clone();
+        let connect = &mut lowered.connect;
+        connect.version = version;
+        if !version.rules().properties {
+            if connect.properties.authentication_method().is_some() {
+                return Err(ConfigError::NotInVersion("Authentication Method", version));
+            }
+            connect.properties = Properties::new();
+            if let Some(will) = &mut connect.will {
+                will.properties = Properties::new();
+            }
+            let temporary = self.session_expiry.seconds() == 0 || self.clean_start == CleanStart::Always;
+            lowered.session_expiry = if temporary { SessionExpiry::AtClose } else { SessionExpiry::Never };
+        }
+        lowered.check()?;
+        Ok(lowered)
+    }
+
+    /// This configuration with other credentials.
+    pub(super) fn with_credentials(
+        &self,
+        user_name: Option<Utf8String>,
+        password: Option<Bytes>,
+    ) -> Result<Self, ConfigError> {
+        let connect = Connect { user_name, password, ..self.connect.clone() };
+        let config = Self { connect, ..self.clone() };
+        config.check()?;
+        Ok(config)
     }
 
     /// As it is, with times that are for ever cut to [`LONGEST`] and one that would never let the session rest turned off.

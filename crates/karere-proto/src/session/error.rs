@@ -124,6 +124,9 @@ pub enum CommandError {
     Property(InvalidProperty),
     /// A client may not send this reason code here.
     Reason(ReasonCode),
+    /// This version has no negative acknowledgement. Leave the message unacknowledged and drop the connection without
+    /// DISCONNECT: on the next one the server sends it again (v3: [MQTT-4.8.0-2]).
+    RefusalNotInVersion(Version),
     /// The packet would be larger than the server takes [MQTT-3.2.2-15].
     TooLarge {
         /// Bytes of the packet.
@@ -146,6 +149,11 @@ impl fmt::Display for CommandError {
             Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
             Self::Property(property) => property.fmt(f),
             Self::Reason(reason) => write!(f, "a client may not send {reason} here"),
+            Self::RefusalNotInVersion(version) => write!(
+                f,
+                "MQTT {version} has no negative acknowledgement; leave the message unacknowledged and drop the connection \
+                 without DISCONNECT, to reconnect: the server sends it again [MQTT-4.8.0-2]"
+            ),
             Self::TooLarge { size, maximum } => {
                 write!(f, "a packet of {size} bytes is above the maximum of {maximum} [MQTT-3.2.2-15]")
             }

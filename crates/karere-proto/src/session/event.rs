@@ -10,6 +10,7 @@ use crate::{
     properties::Properties,
     qos::QoS,
     reason::ReasonCode,
+    version::Version,
 };
 
 /// Something the application may want to know.
@@ -47,7 +48,9 @@ pub enum Event {
         token: Token,
         /// The packet identifier it was last sent with.
         id: Option<PacketId>,
-        /// One reason code for each filter; `None` when the connection was given up before the answer.
+        /// One reason code for each filter; `None` when there will be no answer: the application ended the connection
+        /// before it came, or the server to which the session is connected now does not take the request, for instance
+        /// for what its version cannot say.
         ack: Option<SubAck>,
     },
     /// An UNSUBSCRIBE has its answer, or will have none.
@@ -56,7 +59,7 @@ pub enum Event {
         token: Token,
         /// The packet identifier it was last sent with.
         id: Option<PacketId>,
-        /// The answer; `None` when the connection was given up before it.
+        /// The answer; `None` when there will be none, as with [`Event::Subscribed`].
         ack: Option<UnsubAck>,
     },
 }
@@ -136,7 +139,7 @@ impl fmt::Display for NotSent {
 ///
 /// Acknowledgements leave in the order in which the messages came, whatever the order in which these are handed back
 /// [MQTT-4.6.0-2]. One that is never handed back holds back those behind it; the server sends the message again on the
-/// next connection. One from an earlier connection does no harm.
+/// next connection, at QoS 2 only after this side has abandoned the connection. One from an earlier connection does no harm.
 #[must_use = "a message that is not acknowledged is sent again and holds back the acknowledgements behind it"]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
@@ -169,6 +172,16 @@ pub enum Cause {
     ConnAckTimeout,
     /// The server did not answer PINGREQ, or took no bytes, for too long (§3.1.2.10).
     KeepAliveTimeout,
+    /// All that was begun has ended, and the session goes on at a better server (`Session::leave_when_quiet`).
+    Moving,
+    /// The server does not speak the version of CONNECT, or seems not to: the next CONNECT speaks another
+    /// ([`FallBack::Downward`](super::FallBack::Downward)). Dial again at once.
+    OtherVersion {
+        /// Its refusal; none when it closed the connection without a word.
+        refused: Option<ConnAck>,
+        /// What the next CONNECT speaks.
+        next: Version,
+    },
     /// The server broke the protocol.
     Protocol(ProtocolError),
     /// The server answered CONNECT with a refusal (§3.2.2.2).
@@ -185,7 +198,7 @@ impl Cause {
     /// The reason code the server gave, if it gave one.
     pub const fn reason(&self) -> Option<ReasonCode> {
         match self {
-            Self::Refused(ack) => Some(ack.reason),
+            Self::Refused(ack) | Self::OtherVersion { refused: Some(ack), .. } => Some(ack.reason),
             Self::Server(disconnect) => Some(disconnect.reason),
             _ => None,
         }
@@ -198,6 +211,14 @@ impl fmt::Display for Cause {
             Self::AckTimeout => f.write_str("the server acknowledged nothing for longer than allowed"),
             Self::ConnAckTimeout => f.write_str("the server did not answer CONNECT in time"),
             Self::KeepAliveTimeout => f.write_str("the server was silent for longer than the keep alive allows"),
+            Self::Moving => f.write_str("the connection was ended to move to a preferred server"),
+            Self::OtherVersion { next, .. } => {
+                f.write_str("the server does not speak MQTT ")?;
+                match next.next() {
+                    Some(refused) => write!(f, "{refused}; trying {next}"),
+                    None => write!(f, "as asked; trying {next}"),
+                }
+            }
             Self::Protocol(error) => error.fmt(f),
             Self::Refused(ack) => {
                 write!(f, "the server refused the connection: {}", ack.reason)?;

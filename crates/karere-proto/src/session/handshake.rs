@@ -60,7 +60,8 @@ impl Session {
             self.close(Cause::Refused(ack), None); // Session Present of a refusal means nothing [MQTT-3.2.2-6]
             return Ok(None);
         }
-        let negotiated = Negotiated::after_connack(&self.config, &ack);
+        self.versions.note_accepted(self.wire.negotiated.version);
+        let negotiated = self.wire.negotiated.after_connack(&ack);
         self.check_connack(&ack)?;
         let decision = self.decide(clean, &ack, &negotiated)?;
         if self.state.client_id.is_empty()
@@ -100,7 +101,7 @@ impl Session {
 
     fn check_connack(&self, ack: &ConnAck) -> Result<(), ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::ConnAck, rule));
-        let asked = &self.config.connect.properties;
+        let asked = &self.wire.asked;
         let answered = &ack.properties;
         match (asked.authentication_method(), answered.authentication_method()) {
             (None, Some(_)) => return fail(Rule::AuthUnexpected),
@@ -167,7 +168,7 @@ impl Session {
 
     pub(super) fn handle_auth(&mut self, auth: Auth) -> Result<Event, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::Auth, rule));
-        let Some(method) = self.config.connect.properties.authentication_method() else {
+        let Some(method) = self.wire.asked.authentication_method() else {
             return fail(Rule::AuthUnexpected);
         };
         if auth.properties.authentication_method() != Some(method) {
@@ -198,7 +199,7 @@ impl Session {
         if !matches!(self.phase, Phase::Connecting { .. } | Phase::Online) {
             return Err(CommandError::NotConnected);
         }
-        let method = self.config.connect.properties.authentication_method();
+        let method = self.wire.asked.authentication_method();
         if method.is_none() || auth.properties.authentication_method() != method {
             return Err(CommandError::AuthenticationMethod);
         }

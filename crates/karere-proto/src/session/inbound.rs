@@ -1,10 +1,11 @@
 //! Messages on their way in: who has been told, who has been answered, in which order (§4.3, §4.6).
 //!
-//! A QoS 2 message is delivered at its PUBLISH; its identifier is held until PUBREL, so that it is delivered once.
+//! A QoS 2 message is delivered at its PUBLISH; its identifier is held until PUBREL, so that it is delivered once. Only a
+//! connection that the application itself abandons brings again what was not acknowledged.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Delivery, Event, Phase, Session, error::CommandError, journal::Record};
+use super::{Cause, CloseCause, Delivery, Event, Phase, Session, error::CommandError, journal::Record};
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId},
@@ -16,7 +17,20 @@ use crate::{
 
 /// Valid for the session: identifiers of QoS 2 messages that were delivered and not yet released by the server.
 #[derive(Debug, Default)]
-pub(super) struct Held(IdMap<HeldMessage>);
+pub(super) struct Held {
+    messages: IdMap<HeldMessage>,
+    began: Began,
+}
+
+/// Whether messages may come that were queued for the session before this connection agreed on anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Began {
+    /// The session is an earlier connection's.
+    #[default]
+    Before,
+    /// The session is this connection's.
+    Here,
+}
 
 #[derive(Debug)]
 struct HeldMessage {
@@ -29,6 +43,8 @@ struct HeldMessage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
+    /// The application has abandoned the connection without acknowledging it: it is delivered again when it comes again.
+    Abandoned,
     /// The application has not acknowledged it.
     Awaited,
     /// PUBREC may be sent, again if need be.
@@ -38,11 +54,13 @@ enum Answer {
 impl Held {
     pub(super) fn restore(received: &[PacketId]) -> Self {
         let held = |&id| (id, HeldMessage { delivery: 0, ticket: 0, answer: Answer::Given });
-        Self(received.iter().map(held).collect())
+        Self { messages: received.iter().map(held).collect(), began: Began::Before }
     }
 
+    /// The session begins with this connection: nothing is held.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.messages.clear();
+        self.began = Began::Here;
     }
 }
 
@@ -119,12 +137,11 @@ impl Session {
     /// # Errors
     ///
     /// [`CommandError`] when the version has no such answer or a client may not give this reason; the delivery comes
-    /// back.
+    /// back. Before 5.0 the way is to abandon the connection: [`CommandError::RefusalNotInVersion`].
     pub fn refuse(&mut self, delivery: Delivery, reason: ReasonCode) -> Result<(), (Delivery, CommandError)> {
         let negotiated = self.negotiated();
         if !negotiated.rules().ack_reasons {
-            let why = CommandError::NotInVersion("negative acknowledgement", negotiated.version);
-            return Err((delivery, why));
+            return Err((delivery, CommandError::RefusalNotInVersion(negotiated.version)));
         }
         if !reason.is_failure() || !reason.allowed_in(PacketType::PubAck, Side::Client) {
             return Err((delivery, CommandError::Reason(reason)));
@@ -146,14 +163,14 @@ impl Session {
             }
             return;
         }
-        let Some(held) = self.state.held.0.get_mut(&id).filter(|held| held.delivery == delivery.number) else {
+        let Some(held) = self.state.held.messages.get_mut(&id).filter(|held| held.delivery == delivery.number) else {
             return;
         };
         let ticket = held.ticket;
         if reason.is_failure() {
             // Unless the server has sent it again already, that will be a new message, to be refused anew.
-            self.state.held.0.remove(&id);
-        } else if held.answer == Answer::Awaited {
+            self.state.held.messages.remove(&id);
+        } else if held.answer != Answer::Given {
             held.answer = Answer::Given;
             self.log.record(|| Record::Received { id });
         }
@@ -185,7 +202,28 @@ impl Session {
         }
     }
 
+    /// The connection has ended. When the application abandoned it, it does not take what is not acknowledged: that shall
+    /// come again, unless it is acknowledged before it does.
+    pub(super) fn abandon_deliveries(&mut self, cause: &Cause) {
+        self.state.held.began = Began::Before;
+        if *cause != Cause::Transport(CloseCause::Abandoned) {
+            return;
+        }
+        for pending in &self.wire.deliveries.pubrecs.0 {
+            if let Some(held) = self.state.held.messages.get_mut(&pending.id)
+                && held.answer == Answer::Awaited
+            {
+                held.answer = Answer::Abandoned;
+            }
+        }
+    }
+
     pub(super) fn handle_publish(&mut self, mut packet: PublishPacket) -> Result<Option<Event>, ProtocolError> {
+        // What waited in a resumed session may be of the time of another limit; closing would bring it again, for ever
+        // (mosquitto 2.0 with a lowered max_qos).
+        if packet.qos > self.wire.negotiated.maximum_qos && self.state.held.began == Began::Here {
+            return Err(ProtocolError::new(PacketType::Publish, Rule::QoSNotGranted));
+        }
         let topic = self.resolve_topic(&mut packet)?;
         let (qos, attempt) = (packet.qos, packet.attempt);
         let Some(id) = packet.id else {
@@ -201,11 +239,12 @@ impl Session {
         self.state.last_delivery += 1;
         let ticket = self.state.last_delivery;
         if qos == QoS::AtLeastOnce {
-            if !fresh || self.state.held.0.contains_key(&id) {
+            if !fresh || self.state.held.messages.contains_key(&id) {
                 return fail(Rule::PacketIdInUse);
             }
             deliveries.pubacks.push(ticket, id);
-        } else if let Some(held) = self.state.held.0.get_mut(&id) {
+        } else if let Some(held) = self.state.held.messages.get_mut(&id).filter(|held| held.answer != Answer::Abandoned)
+        {
             // Delivered before [MQTT-4.3.3-10]; answered again as soon as the application has acknowledged it.
             deliveries.unanswered.insert(id, ());
             if held.answer == Answer::Awaited && deliveries.pubrecs.position(held.ticket).is_some() {
@@ -223,7 +262,7 @@ impl Session {
                 return fail(Rule::PacketIdInUse);
             }
             deliveries.pubrecs.push(ticket, id);
-            self.state.held.0.insert(id, HeldMessage { delivery: ticket, ticket, answer: Answer::Awaited });
+            self.state.held.messages.insert(id, HeldMessage { delivery: ticket, ticket, answer: Answer::Awaited });
         }
         deliveries.unanswered.insert(id, ());
         let delivery = Delivery { number: ticket, epoch: self.state.epoch, id: Some(id), qos };
@@ -232,7 +271,7 @@ impl Session {
 
     pub(super) fn handle_pubrel(&mut self, id: PacketId) {
         self.wire.deliveries.unanswered.remove(&id);
-        let Some(held) = self.state.held.0.remove(&id) else {
+        let Some(held) = self.state.held.messages.remove(&id) else {
             // Never silence: the server would wait for ever [MQTT-4.3.3-11].
             self.send(&Ack::with_reason(AckKind::PubComp, id, ReasonCode::PacketIdentifierNotFound));
             return;

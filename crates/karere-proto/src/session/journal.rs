@@ -283,8 +283,8 @@ impl Log {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Messages accepted and not sent, by their place in the order of acceptance.
-    pub queued: BTreeMap<u64, Publish>,
+    /// Messages that wait to be sent, by their place in the order of acceptance.
+    pub queued: BTreeMap<u64, Queued>,
     /// Messages in flight, in the order of their first sending.
     pub in_flight: Vec<InFlight>,
     /// Identifiers of QoS 2 messages that were taken and not yet released by the server, oldest first.
@@ -297,6 +297,26 @@ pub struct Snapshot {
     pub established: Option<u32>,
     /// The highest place in the order of acceptance that was ever used.
     pub last_seq: u64,
+}
+
+/// A message that waits to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queued {
+    /// The message.
+    pub publish: Publish,
+    /// Whether it was sent in a session that the server has lost.
+    pub sent: Sent,
+}
+
+/// Whether a message that waits to be sent was sent once, to a server that has lost the session since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it was or it was not")]
+pub enum Sent {
+    /// It was not: the server cannot have it.
+    Never,
+    /// It was: the server may have it.
+    Before,
 }
 
 /// A subscription that the server granted.
@@ -348,10 +368,10 @@ impl Snapshot {
         match record {
             Record::Enqueued { seq, publish } => {
                 self.last_seq = self.last_seq.max(seq);
-                self.queued.insert(seq, publish);
+                self.queued.insert(seq, Queued { publish, sent: Sent::Never });
             }
             Record::Sent { seq, id } => {
-                if let Some(publish) = self.queued.remove(&seq) {
+                if let Some(Queued { publish, .. }) = self.queued.remove(&seq) {
                     self.in_flight.push(InFlight { seq, id, publish: Some(publish), given_up: false });
                 }
             }
@@ -387,7 +407,7 @@ impl Snapshot {
                     if let Some(publish) = publish
                         && !given_up
                     {
-                        self.queued.insert(seq, publish);
+                        self.queued.insert(seq, Queued { publish, sent: Sent::Before });
                     }
                 }
                 self.received.clear();

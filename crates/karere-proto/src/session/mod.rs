@@ -18,10 +18,12 @@ mod alias;
 mod config;
 mod error;
 mod event;
+mod fall_back;
 mod handshake;
 mod inbound;
 mod journal;
 mod keep_alive;
+mod moving;
 mod negotiated;
 mod outbound;
 mod queue;
@@ -30,16 +32,19 @@ mod timer;
 
 use std::{collections::VecDeque, time::Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-pub use config::{CleanStart, Config, ConfigError, Journal, LostSession, QueueLimits, Resubscribe, SessionExpiry};
+pub use config::{
+    CleanStart, Config, ConfigError, FallBack, Journal, LostSession, QueueLimits, Resubscribe, SessionExpiry,
+};
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
-pub use journal::{BadRecord, Batch, Granted, InFlight, Record, Snapshot};
+pub use journal::{BadRecord, Batch, Granted, InFlight, Queued, Record, Sent, Snapshot};
 pub use negotiated::Negotiated;
 
 use self::{
     alias::Aliases,
+    fall_back::Versions,
     inbound::{Deliveries, Held},
     journal::Log,
     outbound::{Outbound, Window},
@@ -51,13 +56,17 @@ use crate::{
     error::{ProtocolError, Rule},
     id::Token,
     packet::{Connect, Disconnect, Encode, Packet, PacketType, Side, Summary, encode, size},
+    properties::Properties,
+    reason::ReasonCode,
     text::Utf8String,
 };
 
 /// One client's session and, while there is one, its connection.
 #[derive(Debug)]
 pub struct Session {
+    /// What the next CONNECT says: as configured, or in a lower version.
     config: Config,
+    versions: Versions,
     phase: Phase,
     /// Valid for the session.
     state: State,
@@ -109,6 +118,10 @@ struct Wire {
     window: Window,
     aliases: Aliases,
     deliveries: Deliveries,
+    /// The properties of CONNECT.
+    asked: Properties,
+    /// Nothing new is begun: the connection ends as soon as nothing is in flight.
+    leaves: bool,
     /// The client has begun to authenticate again and the server has not ended it (§4.12.1).
     re_authenticates: bool,
     /// CONNECT declined problem information (§3.1.2.11.7).
@@ -177,6 +190,8 @@ impl Session {
             window: Window::default(),
             aliases: Aliases::default(),
             deliveries: Deliveries::default(),
+            asked: Properties::new(),
+            leaves: false,
             re_authenticates: false,
             declined_problems: false,
             ended: None,
@@ -184,6 +199,7 @@ impl Session {
         let log = Log::new(config.journal);
         Ok(Self {
             config,
+            versions: Versions::default(),
             phase: Phase::Offline,
             state,
             wire,
@@ -227,6 +243,9 @@ impl Session {
             }
             self.close(Cause::Requested, Some(disconnect));
         }
+        if let Phase::Closing { cause: cause @ Cause::Moving, .. } = &mut self.phase {
+            *cause = Cause::Requested; // DISCONNECT was said; there is no server to move to any more
+        }
         Ok(())
     }
 
@@ -239,6 +258,7 @@ impl Session {
         self.check_disconnect(&disconnect)?;
         self.state.outbound.drain = Some(disconnect);
         self.timers.set(Timer::Drain, deadline);
+        self.stay(); // what waits is to leave here
         self.check_drained();
         Ok(())
     }
@@ -253,7 +273,8 @@ impl Session {
         self.trace = None;
     }
 
-    /// Changes what the next CONNECT says; the session stays.
+    /// Changes what the next CONNECT says; the session stays. It speaks the configured version, whatever was fallen back
+    /// to.
     ///
     /// # Errors
     ///
@@ -261,13 +282,32 @@ impl Session {
     pub fn reconfigure(&mut self, config: Config) -> Result<(), ConfigError> {
         config.check()?;
         let config = config.bounded();
-        if self.state.client_id == self.config.connect.client_id {
+        if self.state.client_id == self.config().connect.client_id {
             self.state.client_id = config.connect.client_id.clone();
         }
         self.config = config;
+        self.versions.configured = None;
         if matches!(self.phase, Phase::Offline) {
             self.wire.negotiated = Negotiated::before_connack(&self.config);
         }
+        Ok(())
+    }
+
+    /// Changes who the next CONNECT says it is; all else that was configured stays, and so does this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when no legal CONNECT can be made with them, in the version in use or in the configured one; nothing
+    /// is changed.
+    pub fn set_credentials(
+        &mut self,
+        user_name: Option<Utf8String>,
+        password: Option<Bytes>,
+    ) -> Result<(), ConfigError> {
+        let with = |config: &Config| config.with_credentials(user_name.clone(), password.clone());
+        let configured = self.versions.configured.as_deref().map(with).transpose()?;
+        self.config = with(&self.config)?;
+        self.versions.configured = configured.map(Box::new);
         Ok(())
     }
 
@@ -291,6 +331,8 @@ impl Session {
         wire.window = Window::default();
         wire.aliases = Aliases::default();
         wire.deliveries = Deliveries::default();
+        wire.asked = connect.properties.clone();
+        wire.leaves = false;
         wire.re_authenticates = false;
         wire.declined_problems = connect.properties.request_problem_information() == Some(false);
         wire.ended = None;
@@ -346,6 +388,7 @@ impl Session {
                 Timer::Stalled => self.stalled_due(now),
                 Timer::Expiry => self.expire(),
                 Timer::Drain => self.drain_overdue(),
+                Timer::Leave => self.stay(),
             }
         }
     }
@@ -389,6 +432,9 @@ impl Session {
                         continue;
                     }
                 }
+            }
+            if self.wire.leaves {
+                self.check_leaving();
             }
             let cause = self.wire.ended.take()?;
             self.end(cause);
@@ -451,7 +497,8 @@ impl Session {
         matches!(self.phase, Phase::Offline)
     }
 
-    /// What is in force on this connection; without one, what the configuration asks for.
+    /// What is in force on this connection; without one, what the next CONNECT asks for. Its version may be lower than
+    /// the configured one ([`FallBack`]).
     pub const fn negotiated(&self) -> &Negotiated {
         &self.wire.negotiated
     }
@@ -462,8 +509,8 @@ impl Session {
     }
 
     /// How the session was configured.
-    pub const fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> &Config {
+        self.versions.configured.as_deref().unwrap_or(&self.config)
     }
 
     /// The number of the last journal record, and of the last that is durable.
@@ -574,9 +621,13 @@ impl Session {
         if let Some(mut goodbye) = goodbye {
             let rules = self.wire.negotiated.rules();
             if size(&goodbye, rules) > self.wire.negotiated.maximum_packet_size as usize {
-                goodbye.properties = crate::Properties::new(); // [MQTT-3.14.2-3]
+                goodbye.properties = Properties::new(); // [MQTT-3.14.2-3]
             }
-            self.send(&goodbye);
+            // A farewell for when all is drained may meet a lower version. There, ending without a word keeps the will
+            // as a reason does in 5.0; DISCONNECT would delete it.
+            if rules.ack_reasons || goodbye.reason == ReasonCode::Success {
+                self.send(&goodbye);
+            }
         }
         self.timers.stop_connection();
         if cause == Cause::Requested {
@@ -605,7 +656,10 @@ impl Session {
     fn end(&mut self, transport: CloseCause) {
         let cause = match core::mem::replace(&mut self.phase, Phase::Offline) {
             Phase::Offline => return,
+            Phase::Closing { cause: Cause::Refused(ack), .. } => self.handle_refusal(ack),
+            Phase::Closing { cause: cause @ Cause::ConnAckTimeout, .. } => self.handle_silence(cause),
             Phase::Closing { cause, .. } => cause,
+            Phase::Connecting { .. } if self.wire.input.is_empty() => self.handle_silence(Cause::Transport(transport)),
             Phase::Connecting { .. } | Phase::Online => Cause::Transport(transport),
         };
         self.timers.stop_connection();
@@ -615,6 +669,7 @@ impl Session {
             self.state.known = false;
         }
         self.lose_unwritten();
+        self.abandon_deliveries(&cause);
         self.requeue_requests(&cause);
         self.wire.negotiated = Negotiated::before_connack(&self.config);
         self.events.push_back(Event::Disconnected(cause));

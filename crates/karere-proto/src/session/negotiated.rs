@@ -83,9 +83,10 @@ impl Negotiated {
         }
     }
 
-    /// What is in force after `ack`. Only this CONNACK counts; nothing of an earlier connection does.
-    pub(super) fn after_connack(config: &Config, ack: &ConnAck) -> Self {
-        let own = Self::before_connack(config);
+    /// What is in force after `ack`, where this was known before. Only this CONNACK counts; nothing of an earlier
+    /// connection does, nor what was configured since CONNECT.
+    pub(super) fn after_connack(&self, ack: &ConnAck) -> Self {
+        let own = *self;
         let server = &ack.properties;
         Self {
             receive_maximum: server.receive_maximum().unwrap_or(own.receive_maximum),

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Event, InFlight, LostSession, NotSent, Outcome, Phase, Session, Timer,
     error::PublishError,
-    journal::Record,
+    journal::{Queued, Record},
     queue::{Of, Queue, Waiting, count_down, weight},
     requests::Origin,
 };
@@ -93,7 +93,7 @@ impl Default for PacketId {
 }
 
 impl Outbound {
-    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Publish>, in_flight: Vec<InFlight>) -> Self {
+    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Queued>, in_flight: Vec<InFlight>) -> Self {
         let mut outbound = Self { queue: Queue::restore(now, queued), ..Self::default() };
         for InFlight { seq, id, publish, given_up } in in_flight {
             outbound.order += 1;
@@ -186,10 +186,9 @@ impl Session {
     /// True when nothing waits, nothing is in flight in either direction, and everything written has reached the socket.
     pub fn is_drained(&self) -> bool {
         self.state.outbound.queue.len() == 0
-            && self.state.outbound.slots.is_empty()
             && self.state.requests.is_empty()
+            && self.is_quiet()
             && self.wire.window.unwritten.back().is_none_or(|&(end, _)| end <= self.wire.written)
-            && self.wire.deliveries.is_answered()
     }
 
     /// The packet identifier of the last thing sent, when that was `token`: what a caller asks right after a command.
@@ -211,19 +210,23 @@ impl Session {
     /// Identifiers of messages in flight stay taken until the server lets go of them or the session ends.
     pub fn drop_messages(&mut self) {
         let outbound = &mut self.state.outbound;
-        let mut given_up = outbound.queue.drain().map(|waiting| (waiting.token, None)).collect::<Vec<_>>();
+        let mut given_up = outbound
+            .queue
+            .drain()
+            .map(|waiting| (waiting.token, Err(waiting.outcome(NotSent::GivenUp))))
+            .collect::<Vec<_>>();
         for (&id, slot) in &mut outbound.slots {
             if let Slot::Publishing { flow, .. } | Slot::Releasing { flow } = slot
                 && !core::mem::replace(&mut flow.given_up, true)
             {
-                given_up.push((flow.token, Some(id)));
+                given_up.push((flow.token, Ok(id)));
             }
         }
-        given_up.sort_unstable_by_key(|&(token, _)| token);
-        for (token, id) in given_up {
-            match id {
-                Some(id) => self.give_up(token, id),
-                None => self.finish(token, None, Outcome::NotSent(NotSent::GivenUp)),
+        given_up.sort_unstable_by_key(|(token, _)| *token);
+        for (token, end) in given_up {
+            match end {
+                Ok(id) => self.give_up(token, id),
+                Err(outcome) => self.finish(token, None, outcome),
             }
         }
         self.check_drained();
@@ -238,7 +241,8 @@ impl Session {
             return self.state.outbound.queue.is_empty(Of::QoS0);
         }
         let window = &self.wire.window;
-        self.state.outbound.queue.is_empty(Of::Others)
+        !self.wire.leaves
+            && self.state.outbound.queue.is_empty(Of::Others)
             && window.resend.is_empty()
             && window.quota > 0
             && self.state.outbound.has_free_id()
@@ -250,7 +254,7 @@ impl Session {
     }
 
     fn send_first(&mut self, waiting: Waiting) {
-        let Waiting { token, mut publish, expires } = waiting;
+        let Waiting { token, mut publish, expires, .. } = waiting;
         count_down(&mut publish, expires, self.now);
         let alias = self.name_topic(&publish);
         if publish.qos == QoS::AtMostOnce {
@@ -300,13 +304,13 @@ impl Session {
                 && let Some(waiting) = self.state.outbound.queue.pop(of)
             {
                 if waiting.has_expired(self.now) {
-                    self.finish(waiting.token, None, Outcome::NotSent(NotSent::Expired));
+                    self.finish(waiting.token, None, waiting.outcome(NotSent::Expired));
                     continue;
                 }
                 // Only this connection's limits count, and they may be smaller than when it was accepted.
                 match self.wire.negotiated.check_publish(&waiting.publish) {
                     Ok(()) => self.send_first(waiting),
-                    Err(why) => self.finish(waiting.token, None, Outcome::NotSent(NotSent::Refused(why))),
+                    Err(why) => self.finish(waiting.token, None, waiting.outcome(NotSent::Refused(why))),
                 }
             }
         }
@@ -314,8 +318,8 @@ impl Session {
 
     /// Drops what has expired while it waited; a coarse timer looks, so that the outcome is told in time.
     pub(super) fn expire(&mut self) {
-        for token in self.state.outbound.queue.take_expired(self.now) {
-            self.finish(token, None, Outcome::NotSent(NotSent::Expired));
+        for (token, outcome) in self.state.outbound.queue.take_expired(self.now) {
+            self.finish(token, None, outcome);
         }
         if self.state.outbound.queue.can_expire() {
             self.arm_expiry();
@@ -332,7 +336,8 @@ impl Session {
     fn may_send_waiting(&self, qos: QoS) -> bool {
         let room = self.unsent() < OUTPUT_LIMIT;
         let window = &self.wire.window;
-        let quota = window.resend.is_empty() && window.quota > 0 && self.state.outbound.has_free_id();
+        let quota =
+            !self.wire.leaves && window.resend.is_empty() && window.quota > 0 && self.state.outbound.has_free_id();
         room && (qos == QoS::AtMostOnce || quota)
     }
 
@@ -512,7 +517,7 @@ impl Session {
             match slot {
                 Slot::Publishing { flow, .. } | Slot::Releasing { flow } if flow.given_up => {}
                 Slot::Publishing { publish, flow } => match self.config.lost_session {
-                    LostSession::Republish => again.push(Waiting { token: flow.token, publish, expires: flow.expires }),
+                    LostSession::Republish => again.push(Waiting::again(flow.token, publish, flow.expires)),
                     LostSession::Report => self.finish(flow.token, Some(id), Outcome::Unknown),
                 },
                 // PUBREC was seen: the server has the message.

@@ -5,6 +5,10 @@ use std::{
     time::Instant,
 };
 
+use super::{
+    event::{NotSent, Outcome},
+    journal::{Queued, Sent},
+};
 use crate::{
     id::Token,
     packet::Publish,
@@ -19,16 +23,30 @@ pub(super) struct Waiting {
     pub(super) publish: Publish,
     /// When its Message Expiry Interval runs out (§3.3.2.3.3).
     pub(super) expires: Option<Instant>,
+    pub(super) sent: Sent,
 }
 
 impl Waiting {
+    /// A message that is to be published again, for a session that was lost.
+    pub(super) const fn again(token: Token, publish: Publish, expires: Option<Instant>) -> Self {
+        Self { token, publish, expires, sent: Sent::Before }
+    }
+
+    /// What becomes of it when it does not leave: nobody knows what the lost session's server has done with it.
+    pub(super) fn outcome(&self, why: NotSent) -> Outcome {
+        match self.sent {
+            Sent::Never => Outcome::NotSent(why),
+            Sent::Before => Outcome::Unknown,
+        }
+    }
+
     pub(super) fn new(now: Instant, token: Token, publish: Publish) -> Self {
         let expires = if publish.properties.is_empty() {
             None
         } else {
             publish.properties.message_expiry().map(|left| now + left)
         };
-        Self { token, publish, expires }
+        Self { token, publish, expires, sent: Sent::Never }
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -71,10 +89,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Publish>) -> Self {
+    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Queued>) -> Self {
         let mut queue = Self::default();
-        for (seq, publish) in queued {
-            queue.push(Waiting::new(now, Token::from_u64(seq), publish));
+        for (seq, Queued { publish, sent }) in queued {
+            queue.push(Waiting { sent, ..Waiting::new(now, Token::from_u64(seq), publish) });
         }
         queue
     }
@@ -107,7 +125,7 @@ impl Queue {
     }
 
     /// Takes out what has expired, in the order of acceptance.
-    pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Token> {
+    pub(super) fn take_expired(&mut self, now: Instant) -> Vec<(Token, Outcome)> {
         let mut expired = Vec::new();
         for queue in [&mut self.others, &mut self.qos0] {
             if queue.iter().any(|waiting| waiting.has_expired(now)) {
@@ -115,13 +133,13 @@ impl Queue {
                     let keeps = !waiting.has_expired(now);
                     if !keeps {
                         self.bytes -= weight(&waiting.publish);
-                        expired.push(waiting.token);
+                        expired.push((waiting.token, waiting.outcome(NotSent::Expired)));
                     }
                     keeps
                 });
             }
         }
-        expired.sort_unstable();
+        expired.sort_unstable_by_key(|(token, _)| *token);
         expired
     }
 

@@ -104,10 +104,16 @@ impl Session {
         // One SUBSCRIBE has one Subscription Identifier (§3.8.2.1.2).
         wanted.sort_by_key(|(_, granted)| granted.identifier);
         let mut batches: Vec<(Option<u32>, usize, Vec<Subscription>)> = Vec::new();
+        let mut refused = Vec::new();
         for (filter, Granted { mut options, identifier }) in wanted {
             options.retain_handling = handling.unwrap_or(options.retain_handling);
             let len = filter.as_bytes().len();
             let subscription = Subscription::new(filter, options);
+            // What this server does not take, or this version cannot say, must not keep the others from being asked for.
+            if self.wire.negotiated.check_subscribe(&subscribe_to(vec![subscription.clone()], identifier)).is_err() {
+                refused.push((identifier, len, vec![subscription]));
+                continue;
+            }
             match batches.last_mut().filter(|(of, bytes, _)| *of == identifier && *bytes + len <= BATCH) {
                 Some((_, bytes, batch)) => {
                     *bytes += len;
@@ -116,12 +122,9 @@ impl Session {
                 None => batches.push((identifier, len, vec![subscription])),
             }
         }
+        batches.append(&mut refused); // each is told when it is its turn
         for (identifier, _, batch) in batches.into_iter().rev() {
-            let mut subscribe = Subscribe::many(batch);
-            if let Some(identifier) = identifier {
-                let set = subscribe.properties.set(PropertyId::SubscriptionIdentifier, Value::U32(identifier));
-                set.expect("invariant: was granted with it");
-            }
+            let subscribe = subscribe_to(batch, identifier);
             let token = self.next_token();
             // Before what the application has asked for meanwhile: that is newer, and the last one holds.
             self.state.requests.waiting.push_front((token, Request::Subscribe(subscribe, Origin::Session)));
@@ -138,6 +141,7 @@ impl Session {
     /// Sends the requests that wait; a full window does not hold them back [MQTT-3.3.4-8].
     pub(super) fn send_requests(&mut self) {
         while matches!(self.phase, Phase::Online)
+            && !self.wire.leaves
             && self.state.outbound.has_free_id()
             && let Some((token, request)) = self.state.requests.waiting.pop_front()
         {
@@ -247,4 +251,13 @@ impl Session {
             }
         }
     }
+}
+
+fn subscribe_to(subscriptions: Vec<Subscription>, identifier: Option<u32>) -> Subscribe {
+    let mut subscribe = Subscribe::many(subscriptions);
+    if let Some(identifier) = identifier {
+        let set = subscribe.properties.set(PropertyId::SubscriptionIdentifier, Value::U32(identifier));
+        set.expect("invariant: was granted with it");
+    }
+    subscribe
 }

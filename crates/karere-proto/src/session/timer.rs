@@ -17,12 +17,15 @@ pub(super) enum Timer {
     Drain = 4,
     /// When to look for messages that have expired while they waited.
     Expiry = 5,
+    /// When to stop waiting for a moment of rest in which to leave for a better server.
+    Leave = 6,
 }
 
 impl Timer {
-    const ALL: [Self; 6] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled, Self::Drain, Self::Expiry];
+    const ALL: [Self; 7] =
+        [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled, Self::Drain, Self::Expiry, Self::Leave];
     /// Those that are valid for one connection.
-    const OF_CONNECTION: [Self; 4] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled];
+    const OF_CONNECTION: [Self; 5] = [Self::ConnAck, Self::KeepAlive, Self::PingResp, Self::Stalled, Self::Leave];
 }
 
 /// The deadline of each timer that runs.

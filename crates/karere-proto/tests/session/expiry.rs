@@ -53,14 +53,32 @@ fn an_expired_message_is_dropped_and_its_outcome_told_in_time() {
 
 #[test]
 fn a_message_sent_once_does_not_expire() {
+    for qos in [Q1, Q2] {
+        let mut talk = Talk::connected(Version::V5);
+        talk.publishes_message(message("a", qos).message_expiry(2 * SECOND));
+        assert_eq!(lifetimes(&mut talk), [2]);
+        talk.drops_connection();
+        talk.passes(10 * SECOND);
+        talk.told([]);
+        talk.opens();
+        talk.server_says("CONNACK present");
+        assert_eq!(lifetimes(&mut talk), [1], "sent again, and not with a lifetime it has not");
+    }
+}
+
+#[test]
+fn a_message_that_is_being_released_does_not_expire() {
     let mut talk = Talk::connected(Version::V5);
     talk.publishes_message(message("a", Q2).message_expiry(2 * SECOND));
-    assert_eq!(lifetimes(&mut talk), [2]);
-    talk.drops_connection();
+    talk.server_says("PUBREC 1");
+    talk.client_says(["PUBLISH q2 1 a", "PUBREL 1"]);
     talk.passes(10 * SECOND);
-    talk.opens();
-    talk.server_says("CONNACK present");
-    assert_eq!(lifetimes(&mut talk), [1], "sent again, and not with a lifetime it has not");
+    talk.resumes();
+    talk.client_says(["PUBREL 1"]);
+    talk.passes(10 * SECOND);
+    talk.told([]);
+    talk.server_says("PUBCOMP 1");
+    talk.told(["a 1 acknowledged"]);
 }
 
 #[test]
@@ -76,5 +94,5 @@ fn a_message_published_again_for_a_lost_session_goes_on_counting_down() {
     talk.opens();
     talk.server_says("CONNACK");
     assert_eq!(lifetimes(&mut talk), [6]);
-    talk.told(["connected", "b not sent: it expired while it waited"]);
+    talk.told(["connected", "b unknown"]); // it was sent once: the server that lost the session may have passed it on
 }

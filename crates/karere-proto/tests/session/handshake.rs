@@ -229,10 +229,11 @@ fn resume_unknown_and_absent_is_a_new_session(version: Version) {
     for policy in [CleanStart::Never, CleanStart::Adopt] {
         let mut talk = before(version, Knows::Nothing, policy);
         talk.publishes("a", Q1);
+        talk.subscribes("x");
         assert!(!talk.opens().clean_start);
         talk.server_says("CONNACK");
         talk.told(["connected"]);
-        talk.client_says(["PUBLISH q1 1 a"]);
+        talk.client_says(["SUBSCRIBE 1 x", "PUBLISH q1 2 a"]);
     }
 }
 

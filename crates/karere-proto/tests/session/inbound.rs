@@ -296,7 +296,7 @@ fn refusing_is_not_in_earlier_versions(version: Version) {
     talk.server_says("PUBLISH q1 7 a");
     let delivery = talk.delivery("a");
     let (delivery, why) = talk.session.refuse(delivery, ReasonCode::QuotaExceeded).unwrap_err();
-    assert_eq!(why, CommandError::NotInVersion("negative acknowledgement", version));
+    assert_eq!(why, CommandError::RefusalNotInVersion(version));
     talk.session.acknowledge(delivery);
     talk.client_says(["PUBACK 7"]);
 }
@@ -351,6 +351,89 @@ fn identifiers_held_from_an_earlier_connection_do_not_count() {
     assert!(talk.session.is_connected());
     talk.server_says("PUBLISH q2 1 dup a");
     talk.client_closes_for(Rule::ReceiveMaximum);
+}
+
+// Maximum QoS
+
+fn takes_at_most(maximum: u8) -> [(PropertyId, Value<'static>); 1] {
+    [(PropertyId::MaximumQoS, Value::Byte(maximum))]
+}
+
+#[test]
+fn message_above_the_qos_that_the_server_announced_closes() {
+    for (maximum, line) in
+        [(0, "PUBLISH q1 7 a"), (0, "PUBLISH q2 7 a"), (1, "PUBLISH q2 7 a"), (1, "PUBLISH q2 7 dup a")]
+    {
+        let mut talk = Talk::connected_to(config(Version::V5), takes_at_most(maximum));
+        talk.server_says(line);
+        talk.client_closes_for(Rule::QoSNotGranted);
+        talk.told([]);
+    }
+}
+
+#[test]
+fn message_of_just_the_qos_that_the_server_announced_is_taken() {
+    let mut talk = Talk::connected_to(config(Version::V5), takes_at_most(0));
+    talk.server_says("PUBLISH q0 a");
+    talk.told(["message q0 a"]);
+    let mut talk = Talk::connected_to(config(Version::V5), takes_at_most(1));
+    talk.server_says("PUBLISH q0 a");
+    talk.server_says("PUBLISH q1 7 b");
+    talk.told(["message q0 a", "message q1 b"]);
+    talk.acknowledges("b");
+    talk.client_says(["PUBACK 7"]);
+}
+
+#[test]
+fn qos_that_an_earlier_connection_announced_does_not_count() {
+    let mut talk = Talk::connected_to(config(Version::V5), takes_at_most(0));
+    talk.drops_connection();
+    talk.opens();
+    talk.server_sends(&connack(takes_at_most(1)));
+    talk.server_says("PUBLISH q1 7 a");
+    talk.told(["connected", "message q1 a"]);
+    talk.server_says("PUBLISH q2 8 b");
+    talk.client_closes_for(Rule::QoSNotGranted);
+
+    let mut talk = Talk::connected_to(config(Version::V5), takes_at_most(0));
+    talk.loses_session();
+    talk.server_says("PUBLISH q2 7 a"); // this server takes, and sends, every QoS
+    talk.told(["message q2 a"]);
+}
+
+/// It was queued when the server took more. mosquitto 2.0 sends it like this, and would again after each DISCONNECT.
+#[test]
+fn message_that_waited_in_a_resumed_session_is_taken_whatever_the_limit_is_now() {
+    for back in Return::BOTH {
+        let mut talk = Talk::connected_with(journaled(Version::V5));
+        talk.server_says("PUBLISH q2 7 a");
+        talk.commits();
+        talk.drops_connection();
+        if matches!(back, Return::Restart) {
+            talk.restarts();
+        }
+        talk.take_heard();
+        talk.opens();
+        talk.server_sends(&present(connack(takes_at_most(1))));
+        talk.server_says("PUBLISH q2 8 b");
+        talk.server_says("PUBLISH q2 7 dup a");
+        talk.acknowledges("b");
+        talk.acknowledges("a");
+        talk.commits();
+        let mut said = talk.said();
+        said.sort();
+        assert_eq!(said, ["PUBREC 7", "PUBREC 8"], "{back:?}");
+        talk.server_says("PUBREL 8");
+        talk.commits();
+        talk.client_says(["PUBCOMP 8"]);
+        // Once the session is lost, so is what waited in it.
+        talk.drops_connection();
+        talk.opens();
+        talk.server_sends(&connack(takes_at_most(1)));
+        talk.commits();
+        talk.server_says("PUBLISH q2 9 c");
+        talk.client_closes_for(Rule::QoSNotGranted);
+    }
 }
 
 // Aliases

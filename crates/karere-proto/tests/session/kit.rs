@@ -240,7 +240,10 @@ impl Talk {
         self.sent = 0;
         self.received.clear();
         match <[Packet; 1]>::try_from(self.sent()) {
-            Ok([Packet::Connect(connect)]) => *connect,
+            Ok([Packet::Connect(connect)]) => {
+                self.version = connect.version; // what the server answers in
+                *connect
+            }
             other => panic!("the first packet must be CONNECT, and nothing else: {other:?}"),
         }
     }

@@ -73,6 +73,44 @@ fn dropped_messages_are_not_published_anew(version: Version) {
     assert_eq!(talk.session.in_flight(), 0);
 }
 
+fn what_was_sent_before_its_session_was_lost_never_counts_as_not_sent(version: Version) {
+    let mut config = config(version);
+    config.max_in_flight = at_most(2);
+    let mut talk = Talk::connected_with(config.clone());
+    talk.publishes("a", Q1);
+    talk.publishes("b", Q2);
+    talk.publishes("c", Q1);
+    talk.sent();
+    talk.drops_connection();
+    config.max_in_flight = at_most(1);
+    talk.session.reconfigure(config).expect("legal");
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.client_says(["PUBLISH q1 3 a"]);
+    talk.told(["connected"]);
+    talk.session.drop_messages();
+    talk.told(["a 3 unknown", "b unknown", "c given up"]);
+}
+
+fn what_was_sent_before_is_remembered_over_a_restart(version: Version) {
+    let mut config = journaled(version);
+    config.max_in_flight = at_most(2);
+    let mut talk = Talk::connected_with(config.clone());
+    for name in ["a", "b", "c"] {
+        talk.publishes(name, Q1);
+    }
+    talk.commits();
+    talk.sent();
+    talk.drops_connection();
+    config.max_in_flight = at_most(1);
+    talk.session.reconfigure(config).expect("legal");
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.returns(Return::Restart);
+    talk.session.drop_messages();
+    talk.told(["connected present", "a 3 unknown", "b unknown", "c given up"]);
+}
+
 fn held_identifiers_are_cleared(version: Version) {
     for back in [false, true] {
         let mut talk = Talk::connected_with(journaled(version));
@@ -131,6 +169,8 @@ since_311! {
     dropped_messages_are_not_published_anew,
     held_identifiers_are_cleared,
     late_acknowledgement_of_a_lost_session_does_not_hit_a_new_message,
+    what_was_sent_before_is_remembered_over_a_restart,
+    what_was_sent_before_its_session_was_lost_never_counts_as_not_sent,
     messages_in_flight_survive_the_loss_of_a_session_and_the_process,
     policy_report_tells_that_the_outcome_is_unknown,
     republished_messages_keep_to_the_window_and_their_order,

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use karere_link::{Address, Endpoint, Link, Options, OptionsError, Parts, Policy, Rng};
+use karere_link::{Address, Endpoint, Link, Options, OptionsError, Parts, Policy, Rng, Server};
 use karere_proto::{
     Filter, InvalidFilter, Publish, QoS, ReasonCode, Session,
     packet::{Auth, Disconnect, Subscribe, Unsubscribe, Will},
@@ -142,7 +142,8 @@ impl Client {
         self.shared.wake.wake();
     }
 
-    /// Tells the server that a message is not taken, and why (5.0).
+    /// Tells the server that a message is not taken, and why (5.0). Before 5.0 there is no such answer: the way is
+    /// [`Client::reconnect`], after which what was not acknowledged comes again.
     ///
     /// # Errors
     ///
@@ -159,7 +160,8 @@ impl Client {
         self.shared.command(Command::Connect);
     }
 
-    /// Asks the driver to drop what connection there is and to connect anew, without waiting.
+    /// Asks the driver to drop what connection there is, without DISCONNECT, and to connect anew, without waiting. What
+    /// was received and not acknowledged comes again, if the session outlives its connection.
     pub fn reconnect(&self) {
         self.shared.command(Command::Reconnect);
     }
@@ -250,9 +252,14 @@ impl Client {
         self.shared.command(Command::Policy(Box::new(policy)));
     }
 
-    /// Says where the next attempt goes.
+    /// Says where attempts go from now on, in place of all servers there were.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
-        self.shared.command(Command::Endpoint(endpoint));
+        self.set_servers(vec![Server::new(endpoint)]);
+    }
+
+    /// Says where attempts go from the next round on. None leaves everything as it is.
+    pub fn set_servers(&self, servers: Vec<Server>) {
+        self.shared.command(Command::Servers(servers));
     }
 
     /// Calls `sink` with every line of at least this level; or with none. A `tracing` subscriber gets them all the same.
@@ -336,7 +343,7 @@ fn assemble(parts: &Parts, rng: Rng) -> Result<(Session, Link), OptionsError> {
 }
 
 pub(super) fn link(parts: &Parts, rng: Rng) -> Link {
-    Link::new(parts.endpoint.clone(), parts.policy.clone(), rng)
+    Link::new(parts.servers.clone(), parts.policy.clone(), rng)
 }
 
 /// A number nobody chose: the standard library seeds its hash maps from the operating system.

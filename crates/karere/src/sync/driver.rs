@@ -1,31 +1,28 @@
 //! The driver: the only part that waits, reads, writes and calls handlers.
 
 mod background;
+mod dial;
 mod turn;
 
 use core::{fmt, net::SocketAddr, time::Duration};
-use std::{
-    io,
-    os::fd::BorrowedFd,
-    sync::{atomic::Ordering, mpsc},
-    time::Instant,
-};
+use std::{io, os::fd::BorrowedFd, sync::atomic::Ordering, time::Instant};
 
 pub use background::{Background, Panicked};
-use karere_link::{Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng};
+use karere_link::{
+    AccessHook, Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng,
+};
 use karere_proto::session::{Cause, CloseCause, Config, Event};
 use mio::{Events, Poll, Token};
 
+use self::dial::{Asked, Dialed};
 use super::{
     Client, Handler, SocketId,
     client::{link, seed},
     completion::{complete, give_up_all},
     shared::DriverLife,
-    socket::Socket,
 };
 
-const SOCKET: Token = Token(0);
-const WAKE: Token = Token(1);
+const WAKE: Token = Token(0);
 
 /// Moves a client's bytes and calls its handler. One for each client.
 #[derive(Debug)]
@@ -37,32 +34,35 @@ pub struct Driver {
     first_connection: FirstConnection,
     acknowledge: Acknowledge,
     reconnect: Reconnect,
-    socket: Option<Socket>,
-    /// The socket is still being connected.
-    dialing: Dialing,
+    access: Option<AccessHook>,
+    /// The connection's.
+    socket: Option<Dialed>,
+    /// Those that are being connected.
+    dialing: Vec<Dialed>,
+    asked: Vec<Asked>,
     /// What the socket is known to be ready for; edges are remembered here until an operation would block.
     ready: Ready,
     /// Writing has failed; what the server has said before is read first.
     write_error: Option<io::Error>,
     /// Whether the handler has been told to watch for writing.
     write_registered: Registered,
-    resolving: Option<mpsc::Receiver<io::Result<Vec<SocketAddr>>>>,
     /// Deliveries to acknowledge with the next exchange.
     done: Vec<karere_proto::session::Delivery>,
     poll: Option<(Poll, Events)>,
+    /// Of the newest socket; the waker has 0.
+    last_token: usize,
+    /// How the last round of attempts went.
     last: LastAttempt,
+    /// How the last attempt failed, while another one of its round may follow.
+    failed: Option<Failed>,
+    /// How the session says that the connection has ended.
+    ended: Option<Cause>,
     /// Whether a connection was asked for while the last one was being closed.
     again: Again,
     /// When to disconnect although not all is drained.
     leave_at: Option<Instant>,
     /// Connections accepted so far.
     accepted: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dialing {
-    No,
-    Yes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +77,29 @@ enum Registered {
     Yes,
 }
 
-/// How the last attempt went, for those who wait for it.
+/// How the last round of attempts went, for those who wait for it.
 #[derive(Debug)]
 enum LastAttempt {
     None,
     Connected,
     Failed(DialError),
     Ended(Cause),
+    /// And there will be no other: no server takes this CONNECT.
+    GivenUp(Cause),
+}
+
+/// How one attempt failed.
+#[derive(Debug)]
+enum Failed {
+    Dial(DialError),
+    Ended(Cause),
+}
+
+/// Whether another attempt may succeed with nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hope {
+    No,
+    Yes,
 }
 
 /// What a socket is ready for.
@@ -139,15 +155,19 @@ impl Driver {
             first_connection: parts.first_connection,
             acknowledge: parts.acknowledge,
             reconnect: parts.policy.reconnect,
+            access: parts.access,
             socket: None,
-            dialing: Dialing::No,
+            dialing: Vec::new(),
+            asked: Vec::new(),
             ready: Ready::NONE,
             write_error: None,
             write_registered: Registered::No,
-            resolving: None,
             done: Vec::new(),
             poll: None,
+            last_token: WAKE.0,
             last: LastAttempt::None,
+            failed: None,
+            ended: None,
             again: Again::No,
             leave_at: None,
             accepted: 0,
@@ -174,6 +194,7 @@ impl Driver {
         for event in events {
             self.tell(event, handler, &mut Vec::new());
         }
+        self.drop_attempts(handler);
         self.drop_socket(handler);
         self.link = link(&parts, rng);
         self.options = options;
@@ -181,9 +202,10 @@ impl Driver {
         self.first_connection = parts.first_connection;
         self.acknowledge = parts.acknowledge;
         self.reconnect = parts.policy.reconnect;
-        self.resolving = None;
+        self.access = parts.access;
         self.done.clear();
         self.last = LastAttempt::None;
+        self.failed = None;
         self.again = Again::No;
         self.leave_at = None;
         Ok(())
@@ -211,18 +233,26 @@ impl Driver {
     }
 
     /// The socket to watch, while there is one. It changes with every attempt to connect.
+    ///
+    /// While several addresses of a name are dialed side by side, or a better server is looked for, there are others too:
+    /// [`Handler::on_socket_open`] tells of each. A loop that watches only this one is late by no more than the delay
+    /// between two addresses, because [`Driver::deadline`] counts on it.
     pub fn fd(&self) -> Option<SocketId> {
-        self.socket.as_ref().map(Socket::fd)
+        self.watched().map(|socket| socket.stream.fd())
     }
 
     /// The socket to watch, borrowed: for loops that take no bare numbers, and for setting its options.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.socket.as_ref().map(Socket::as_fd)
+        self.watched().map(|socket| socket.stream.as_fd())
+    }
+
+    fn watched(&self) -> Option<&Dialed> {
+        self.socket.as_ref().or_else(|| self.dialing.last())
     }
 
     /// What to watch the socket for.
     pub fn interest(&self) -> Interest {
-        let waits = self.dialing == Dialing::Yes
+        let waits = self.socket.is_none() && !self.dialing.is_empty()
             || self.link.wants_write()
             || self.socket.is_some() && self.client.shared.lock().session.wants_write();
         if waits { Interest::ReadWrite } else { Interest::Read }
@@ -245,14 +275,15 @@ impl Driver {
     /// When the operating system cannot wait for sockets. A lost connection is not an error here: the handler is told.
     pub fn wait_and_turn(&mut self, timeout: Option<Duration>, handler: &mut dyn Handler) -> io::Result<()> {
         let ready = self.wait(timeout)?;
-        self.turn(ready, handler)
+        self.turn(ready, handler);
+        Ok(())
     }
 
-    /// Connects and returns once the server has accepted, calling handlers meanwhile. Makes one attempt.
+    /// Connects and returns once a server has accepted, calling handlers meanwhile. Makes one round over the servers.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when it failed: nothing answered, or the server refused. The client then rests until it is asked
+    /// [`ConnectError`] when it failed: nothing answered, or the last server refused. The client then rests until it is asked
     /// to connect again.
     pub fn connect(&mut self, handler: &mut dyn Handler) -> Result<(), ConnectError> {
         self.connect_before(None, handler)
@@ -277,7 +308,6 @@ impl Driver {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 self.abandon(Instant::now(), handler);
-                self.link.stop();
                 return Err(ConnectError::TimedOut);
             }
             self.wait_and_turn(left, handler).map_err(ConnectError::Io)?;
@@ -290,7 +320,7 @@ impl Driver {
                 }
                 // The end of the connection before, which was being closed: the new one is on its way.
                 LastAttempt::Ended(Cause::Requested) if !self.link.is_idle() => {}
-                LastAttempt::Ended(cause) => {
+                LastAttempt::Ended(cause) | LastAttempt::GivenUp(cause) => {
                     self.link.stop();
                     return Err(ConnectError::Ended(cause));
                 }
@@ -303,7 +333,8 @@ impl Driver {
     /// # Errors
     ///
     /// [`RunError`] when the first attempt fails or is refused and [`FirstConnection::Retry`] was not chosen, when the
-    /// connection is lost and [`Reconnect::Never`] was, or when the operating system cannot wait for sockets.
+    /// connection is lost and [`Reconnect::Never`] was, when every server refuses this CONNECT for something that stands
+    /// in it, or when the operating system cannot wait for sockets.
     pub fn run(&mut self, handler: &mut dyn Handler) -> Result<(), RunError> {
         self.run_until(handler, self.first_connection, Rest::End)
     }
@@ -330,6 +361,8 @@ impl Driver {
                     self.link.stop();
                     return Err(RunError::Lost(cause));
                 }
+                LastAttempt::GivenUp(cause) if rest == Rest::End => return Err(RunError::Lost(cause)),
+                LastAttempt::GivenUp(_) => {} // the log has it, and the handler has seen each refusal
                 LastAttempt::Failed(_) | LastAttempt::Ended(_) | LastAttempt::Connected | LastAttempt::None => {}
             }
             if rest == Rest::End && self.is_at_rest() {
@@ -350,8 +383,8 @@ impl Driver {
         if self.poll.is_none() {
             let poll = Poll::new()?;
             self.client.shared.wake.set_poll(mio::Waker::new(poll.registry(), WAKE)?);
-            if let Some(socket) = &mut self.socket {
-                socket.register(poll.registry(), SOCKET)?;
+            for socket in self.socket.iter_mut().chain(&mut self.dialing) {
+                socket.stream.register(poll.registry(), socket.token)?;
             }
             self.poll = Some((poll, Events::with_capacity(8)));
         }
@@ -374,7 +407,8 @@ impl Driver {
             Ok(()) => {}
         }
         let mut ready = Ready::NONE;
-        for event in events.iter().filter(|event| event.token() == SOCKET) {
+        let own = self.socket.as_ref().map(|socket| socket.token);
+        for event in events.iter().filter(|event| Some(event.token()) == own) {
             ready = ready.and(Ready {
                 readable: event.is_readable() || event.is_error(),
                 writable: event.is_writable() || event.is_error(),
@@ -397,7 +431,7 @@ impl Driver {
 
     /// A turn ended early, or a result waits.
     fn has_more(&self) -> bool {
-        !self.done.is_empty() || self.socket.is_some() && self.dialing == Dialing::No && self.ready.readable
+        !self.done.is_empty() || self.socket.is_some() && self.ready.readable
     }
 }
 
@@ -462,7 +496,8 @@ pub enum RunError {
     FirstConnection(DialError),
     /// The operating system cannot wait for sockets.
     Io(io::Error),
-    /// The first connection was refused, or a connection was lost and the options say not to make it anew.
+    /// The first connection was refused, or a connection was lost and is not made anew: the options say so, or no server
+    /// takes this CONNECT.
     Lost(Cause),
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use karere_link::{Address, Endpoint, Policy};
+use karere_link::{Address, Policy, Server};
 use karere_proto::{
     Session, Token,
     packet::{SubAck, UnsubAck},
@@ -70,8 +70,8 @@ pub(super) enum Command {
     Leave(Instant),
     /// Behave like this from the next attempt on.
     Policy(Box<Policy>),
-    /// Go there with the next attempt.
-    Endpoint(Endpoint),
+    /// Go there from the next round on.
+    Servers(Vec<Server>),
 }
 
 impl Shared {

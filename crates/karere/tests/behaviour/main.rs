@@ -9,5 +9,7 @@ mod driver;
 mod event_loops;
 mod faults;
 mod logs;
+mod servers;
+mod side_by_side;
 
 common::suite::behaviour_suite!(crate::development::Development);

@@ -2,7 +2,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../behaviour/development.rs"]
+mod development;
+mod every_property;
 mod mosquitto;
 mod restarts;
+mod tap;
+mod v5_session;
 
 common::suite::behaviour_suite!(crate::mosquitto::Mosquitto);

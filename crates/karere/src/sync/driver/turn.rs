@@ -1,16 +1,14 @@
-//! One step of a driver: commands, dialing, reading, handlers, writing, closing.
+//! One step of a driver: commands, reading, handlers, writing, closing. Dialing stands in `dial`.
 
 use core::cell::Cell;
 use std::{
     io::{self, IoSlice},
-    net::ToSocketAddrs,
-    sync::{Arc, PoisonError, mpsc},
-    thread,
+    sync::PoisonError,
     time::Instant,
 };
 
 use bytes::BytesMut;
-use karere_link::{Close, Dial, Event as LinkEvent, Next};
+use karere_link::{Close, Event as LinkEvent, Resting};
 use karere_proto::{
     packet::Disconnect,
     session::{Cause, CloseCause, Event, Trace},
@@ -21,9 +19,8 @@ use super::{
         Handler, Message, Published, Subscribed, Unsubscribed,
         completion::{Handling, complete},
         shared::Command,
-        socket::Socket,
     },
-    Acknowledge, Again, Dialing, Driver, LastAttempt, Ready, Registered, SOCKET,
+    Acknowledge, Again, Driver, Failed, Hope, LastAttempt, Ready, Registered,
 };
 use crate::{log::Level, router::Route};
 
@@ -54,23 +51,18 @@ impl Driver {
     /// Takes one step with what the socket is ready for; never waits.
     ///
     /// Call it when the socket is ready for what [`Driver::interest`] says, when [`Driver::deadline`] has come, and when
-    /// the hook of [`super::super::Client::wake_with`] was called.
-    ///
-    /// # Errors
-    ///
-    /// When a socket cannot be watched. A lost connection is not an error here: the handler is told.
-    pub fn turn(&mut self, ready: Ready, handler: &mut dyn Handler) -> io::Result<()> {
+    /// the hook of [`super::super::Client::wake_with`] was called. A lost connection is no error: the handler is told.
+    pub fn turn(&mut self, ready: Ready, handler: &mut dyn Handler) {
         // A handler may turn another driver of this thread: that one makes buffers of its own.
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let outcome = self.step(ready, handler, &mut scratch);
+        self.step(ready, handler, &mut scratch);
         SCRATCH.set(Some(scratch));
         self.client.shared.wake.park();
         // After that: what is published from now on, by this handler too, calls the hook; what came before is seen here.
         self.tell_write_interest(handler);
-        outcome
     }
 
-    fn step(&mut self, ready: Ready, handler: &mut dyn Handler, scratch: &mut Scratch) -> io::Result<()> {
+    fn step(&mut self, ready: Ready, handler: &mut dyn Handler, scratch: &mut Scratch) {
         self.client.shared.wake.unpark();
         if self.socket.is_some() {
             self.ready = self.ready.and(ready);
@@ -80,9 +72,8 @@ impl Driver {
             let now = Instant::now();
             self.obey(now, handler);
             self.link.handle_timeout(now);
-            self.leave(now, handler);
-            self.dial(now, handler)?;
-            self.finish_dialing(now, handler);
+            self.leave(now);
+            self.dial(now, handler);
             let received = self.read(now, handler, scratch);
             let told = self.exchange(now, handler, scratch);
             let sent = self.write(now, handler);
@@ -92,7 +83,6 @@ impl Driver {
                 break;
             }
         }
-        Ok(())
     }
 
     fn has_commands(&self) -> bool {
@@ -114,124 +104,37 @@ impl Driver {
                 }
                 Command::Reconnect => {
                     self.abandon(now, handler);
-                    self.link.stop();
                     self.link.connect(now);
                 }
-                Command::Stop => self.stop(handler),
+                Command::Stop => self.stop(),
                 Command::Leave(deadline) => self.leave_at = Some(deadline),
                 Command::Policy(policy) => {
                     self.reconnect = policy.reconnect;
                     self.link.set_policy(*policy);
                 }
-                Command::Endpoint(endpoint) => self.link.set_endpoint(endpoint),
+                Command::Servers(servers) => self.link.set_servers(servers),
             }
         }
     }
 
-    fn stop(&mut self, handler: &mut dyn Handler) {
+    fn stop(&mut self) {
         self.again = Again::No;
         self.leave_at = None;
-        let offline = self.client.shared.lock().session.is_offline();
-        if offline {
-            self.drop_socket(handler);
-        }
         self.link.stop();
     }
 
     /// Ends what was to end once drained and is not: a session without a connection has nobody to say goodbye to.
-    fn leave(&mut self, now: Instant, handler: &mut dyn Handler) {
+    fn leave(&mut self, now: Instant) {
         if self.leave_at.is_some_and(|at| at <= now) {
             let goodbye = self.client.shared.lock().session.disconnect(Disconnect::NORMAL);
             debug_assert!(goodbye.is_ok(), "a normal DISCONNECT may always be said");
-            self.stop(handler);
+            self.stop();
         }
-    }
-
-    fn dial(&mut self, now: Instant, handler: &mut dyn Handler) -> io::Result<()> {
-        if let Some(results) = &self.resolving {
-            match results.try_recv() {
-                Ok(outcome) => {
-                    self.resolving = None;
-                    self.link.handle_resolved(now, outcome);
-                }
-                Err(mpsc::TryRecvError::Disconnected) => {
-                    self.resolving = None;
-                    self.link.handle_resolved(now, Err(io::Error::other("the resolver's thread died")));
-                }
-                Err(mpsc::TryRecvError::Empty) => {}
-            }
-        }
-        self.tell_link_events(handler);
-        while let Some(dial) = self.link.poll_dial() {
-            match dial {
-                Dial::Resolve { host, port } => self.resolve(now, host, port),
-                Dial::Connect(address) => {
-                    self.drop_socket(handler);
-                    let connecting = Socket::connect(&address, self.bind).and_then(|mut socket| {
-                        if let Some((poll, _)) = &self.poll {
-                            socket.register(poll.registry(), SOCKET)?;
-                        }
-                        Ok(socket)
-                    });
-                    match connecting {
-                        Ok(socket) => {
-                            self.dialing = Dialing::Yes;
-                            self.ready = Ready::NONE;
-                            let fd = socket.fd();
-                            self.socket = Some(socket);
-                            self.client.shared.lock().peer = Some(address);
-                            let handling = Handling::of(&self.client.shared);
-                            handler.on_socket_open(&self.client, fd);
-                            drop(handling);
-                        }
-                        Err(error) => self.link.handle_dialed(now, Err(error)),
-                    }
-                }
-                other => return Err(io::Error::other(format!("cannot {other:?}"))),
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the operating system on a thread of its own: it may take many seconds and cannot be interrupted.
-    fn resolve(&mut self, now: Instant, host: String, port: u16) {
-        let (results, receiver) = mpsc::channel();
-        let shared = Arc::clone(&self.client.shared);
-        let asked = thread::Builder::new().name("karere resolver".to_owned()).spawn(move || {
-            let outcome = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            // Nobody listens any more when the attempt was given up.
-            let _ = results.send(outcome);
-            shared.wake.wake_always();
-        });
-        match asked {
-            Ok(_) => self.resolving = Some(receiver),
-            Err(error) => self.link.handle_resolved(now, Err(error)),
-        }
-    }
-
-    fn finish_dialing(&mut self, now: Instant, handler: &mut dyn Handler) {
-        if self.dialing == Dialing::No {
-            return;
-        }
-        if !self.link.wants_socket() {
-            self.drop_socket(handler); // the attempt took too long
-            return;
-        }
-        // Local sockets are connected at once; edges for others are remembered until the connection is there.
-        let Some(outcome) = self.socket.as_ref().and_then(Socket::connected) else {
-            return;
-        };
-        self.dialing = Dialing::No;
-        self.ready = Ready::BOTH;
-        if outcome.is_err() {
-            self.drop_socket(handler);
-        }
-        self.link.handle_dialed(now, outcome);
     }
 
     /// Reads once; true when there was something.
     fn read(&mut self, now: Instant, handler: &mut dyn Handler, scratch: &mut Scratch) -> bool {
-        if self.dialing == Dialing::Yes || !self.ready.readable {
+        if !self.ready.readable {
             return false;
         }
         let Some(socket) = &mut self.socket else {
@@ -240,7 +143,7 @@ impl Driver {
         if scratch.read.len() < READ_LEAST {
             scratch.read = BytesMut::zeroed(READ);
         }
-        match socket.read(&mut scratch.read) {
+        match socket.stream.read(&mut scratch.read) {
             Ok(0) => {
                 self.ready.readable = false;
                 let cause = self.write_error.take().map_or(CloseCause::Closed, |error| failed(&error));
@@ -374,8 +277,9 @@ impl Driver {
                 log.line(level, format_args!("disconnected from {}: {cause}", self.link.endpoint()));
                 if cause == Cause::Requested {
                     self.link.stop(); // the time to drain may have run out between two connections
+                    self.last = LastAttempt::Ended(Cause::Requested);
                 }
-                self.last = LastAttempt::Ended(cause.clone());
+                self.ended = Some(cause.clone());
                 handler.on_disconnected(client, &cause);
             }
             Event::Auth(auth) => handler.on_auth(client, &auth),
@@ -385,9 +289,6 @@ impl Driver {
 
     /// Writes what may leave; true when something did.
     fn write(&mut self, now: Instant, handler: &mut dyn Handler) -> bool {
-        if self.dialing == Dialing::Yes {
-            return false;
-        }
         let mut sent = false;
         while self.ready.writable
             && self.write_error.is_none()
@@ -396,7 +297,7 @@ impl Driver {
             let mut slices = core::array::from_fn::<_, SLICES, _>(|_| IoSlice::new(&[]));
             let written = match self.link.poll_transmit(now, &mut slices) {
                 Ok(0) => break,
-                Ok(filled) => socket.write_vectored(&slices[..filled]),
+                Ok(filled) => socket.stream.write_vectored(&slices[..filled]),
                 Err(error) => {
                     self.failed(now, error.to_string(), handler, &mut Scratch::default());
                     return true;
@@ -426,7 +327,7 @@ impl Driver {
             Some(Close::ShutWrite) => {
                 // It fails only when the server is gone already, and then reading tells.
                 if let Some(socket) = &self.socket {
-                    let _ = socket.shut_write();
+                    let _ = socket.stream.shut_write();
                     self.ready.readable = true;
                 }
             }
@@ -442,17 +343,15 @@ impl Driver {
             self.link.exchange(now, &mut core.session);
             core.session.handle_closed(cause);
         }
-        self.last = LastAttempt::None;
+        self.ended = None;
         self.exchange(now, handler, scratch);
         self.drop_socket(handler);
-        let next = match &self.last {
-            LastAttempt::Ended(Cause::Requested) => Next::Stop,
-            _ => Next::Again,
-        };
-        if next == Next::Stop {
+        let cause = self.ended.take().unwrap_or(Cause::Transport(CloseCause::Abandoned));
+        if cause == Cause::Requested {
             self.leave_at = None;
         }
-        self.link.handle_lost(now, next);
+        self.link.handle_lost(now, &cause);
+        self.failed = Some(Failed::Ended(cause));
         if core::mem::replace(&mut self.again, Again::No) == Again::Yes {
             self.link.connect(now);
         }
@@ -469,34 +368,30 @@ impl Driver {
         }
     }
 
-    /// Drops the connection because the application wants another one.
+    /// Drops the connection, or what was to become one.
     pub(super) fn abandon(&mut self, now: Instant, handler: &mut dyn Handler) {
         let online = !self.client.shared.lock().session.is_offline();
         if online {
             self.lost(now, CloseCause::Abandoned, handler, &mut Scratch::default());
-        } else {
-            self.drop_socket(handler);
         }
+        self.link.stop();
+        self.follow_orders(now, handler);
     }
 
+    /// Closes the socket of the connection.
     pub(super) fn drop_socket(&mut self, handler: &mut dyn Handler) {
-        self.dialing = Dialing::No;
         self.ready = Ready::NONE;
         self.write_error = None;
         if let Some(socket) = self.socket.take() {
-            let _handling = Handling::of(&self.client.shared);
-            let client = &self.client;
-            if core::mem::replace(&mut self.write_registered, Registered::No) == Registered::Yes {
-                handler.on_socket_unregister_write(client, socket.fd());
-            }
-            handler.on_socket_close(client, socket.fd());
-            client.shared.lock().peer = None;
+            self.client.shared.lock().peer = None;
+            self.tell_closed(&socket, self.write_registered, handler);
+            self.write_registered = Registered::No;
         }
     }
 
     fn tell_write_interest(&mut self, handler: &mut dyn Handler) {
-        let Some(fd) = self.fd() else {
-            return;
+        let Some(fd) = self.socket.as_ref().map(|socket| socket.stream.fd()) else {
+            return; // those that are being dialed are watched for writing all the time
         };
         let wanted = match self.interest() {
             super::Interest::ReadWrite => Registered::Yes,
@@ -512,7 +407,7 @@ impl Driver {
         }
     }
 
-    fn tell_link_events(&mut self, handler: &mut dyn Handler) {
+    pub(super) fn tell_link_events(&mut self, handler: &mut dyn Handler) {
         while let Some(event) = self.link.poll_event() {
             let client = &self.client;
             let log = &client.shared.log;
@@ -525,14 +420,33 @@ impl Driver {
                 LinkEvent::Failed(error) => {
                     log.line(Level::Warning, format_args!("{error}"));
                     handler.on_connect_failed(client, &error);
-                    self.last = LastAttempt::Failed(error);
+                    self.failed = Some(Failed::Dial(error));
                 }
                 LinkEvent::Waiting(delay) => {
                     log.line(Level::Debug, format_args!("next attempt in {delay:.1?}"));
+                    self.round_over(Hope::Yes);
+                }
+                LinkEvent::Resting(why) => {
+                    let hope = if why == Resting::Unacceptable { Hope::No } else { Hope::Yes };
+                    let level = if hope == Hope::No { Level::Error } else { Level::Debug };
+                    log.line(level, format_args!("no further attempt: {why}"));
+                    self.round_over(hope);
                 }
                 other => log.line(Level::Error, format_args!("an event was not told: {other:?}")),
             }
         }
+    }
+}
+
+impl Driver {
+    /// No attempt has led to a connection, or the connection has ended and is not followed by another one at once.
+    fn round_over(&mut self, hope: Hope) {
+        self.last = match self.failed.take() {
+            Some(Failed::Ended(cause)) if hope == Hope::No => LastAttempt::GivenUp(cause),
+            Some(Failed::Ended(cause)) => LastAttempt::Ended(cause),
+            Some(Failed::Dial(error)) => LastAttempt::Failed(error),
+            None => return,
+        };
     }
 }
 

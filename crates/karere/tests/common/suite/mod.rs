@@ -5,6 +5,7 @@ pub(crate) mod losses;
 pub(crate) mod messages;
 pub(crate) mod oneshot;
 pub(crate) mod reentrancy;
+pub(crate) mod refusing;
 pub(crate) mod sessions;
 pub(crate) mod subscriptions;
 pub(crate) mod v5;
@@ -86,6 +87,10 @@ macro_rules! every_version {
                 one_call_publishes_and_tells_the_outcomes,
                 one_call_receives_a_number_of_messages,
                 one_call_listens_until_it_is_told_to_stop,
+            }
+            refusing {
+                message_that_cannot_be_kept_comes_again_after_reconnecting,
+                reconnecting_while_messages_arrive_tells_each_of_qos_2_once,
             }
             reentrancy {
                 every_method_can_be_called_from_every_handler,

@@ -1,0 +1,108 @@
+//! The bytes of one connection on their way through the layers.
+
+use std::{collections::VecDeque, io::IoSlice, time::Instant};
+
+use bytes::BytesMut;
+use karere_proto::{SendBuf, Session};
+
+use crate::{layer::LayerError, stack::Stack};
+
+/// The bytes of one connection on their way through the layers.
+#[derive(Debug, Default)]
+pub(super) struct Pipe {
+    pub(super) stack: Stack,
+    /// Received and opened, for the session.
+    received: BytesMut,
+    /// From the session, not sealed.
+    plain: SendBuf,
+    /// Sealed, for the socket; without layers it takes the session's bytes directly.
+    wire: SendBuf,
+    /// Bytes of the session that went into `wire` up to a position of it, oldest first.
+    marks: VecDeque<(u64, u64)>,
+    taken: u64,
+    sent: u64,
+    written: u64,
+}
+
+impl Pipe {
+    /// Opens what the socket brought; `bytes` is left empty.
+    pub(super) fn receive(&mut self, now: Instant, bytes: &mut BytesMut) -> Result<(), LayerError> {
+        if self.stack.is_empty() && self.received.is_empty() {
+            self.received = core::mem::take(bytes);
+            return Ok(());
+        }
+        self.stack.open(now, bytes, &mut self.received)
+    }
+
+    /// Hands the session what has come.
+    pub(super) fn deliver(&mut self, now: Instant, session: &mut Session) {
+        if !self.received.is_empty() {
+            session.handle_bytes(now, &mut self.received);
+        }
+    }
+
+    /// How many bytes of the session the socket has taken.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Takes over what the session may send.
+    pub(super) fn take_over(&mut self, session: &mut Session) {
+        let out = if self.stack.is_empty() { &mut self.wire } else { &mut self.plain };
+        let before = out.position();
+        session.poll_bytes(out);
+        self.taken += out.position() - before;
+    }
+
+    /// Seals what may leave and lends it, oldest first; says how many slices of `out` it filled.
+    pub(super) fn transmit<'a>(&'a mut self, now: Instant, out: &mut [IoSlice<'a>]) -> Result<usize, LayerError> {
+        if !self.stack.is_empty() {
+            self.seal(now)?;
+        }
+        Ok(self.wire.slices(out))
+    }
+
+    /// The socket has taken `sent` bytes.
+    pub(super) fn advance(&mut self, sent: usize) {
+        self.wire.advance(sent);
+        self.sent += sent as u64;
+        if self.stack.is_empty() && self.marks.is_empty() {
+            self.written = self.sent;
+            return;
+        }
+        while let Some(&(_, plain)) = self.marks.front().filter(|&&(wire, _)| wire <= self.sent) {
+            self.written = plain;
+            self.marks.pop_front();
+        }
+    }
+
+    /// Lets the layers say their goodbyes behind the last bytes.
+    pub(super) fn finish(&mut self, now: Instant) -> Result<(), LayerError> {
+        if self.stack.is_empty() {
+            return Ok(());
+        }
+        self.seal(now)?;
+        self.stack.close(now, &mut self.wire)
+    }
+
+    /// True when nothing sealed waits for the socket.
+    pub(super) fn is_sent(&self) -> bool {
+        self.wire.is_empty()
+    }
+
+    /// True when bytes wait for the socket.
+    pub(super) fn wants_write(&self) -> bool {
+        !self.wire.is_empty() || !self.plain.is_empty()
+    }
+
+    /// Passes the session's bytes down through the layers, and notes how far they have come.
+    fn seal(&mut self, now: Instant) -> Result<(), LayerError> {
+        let before = self.wire.position();
+        self.stack.seal(now, &mut self.plain, &mut self.wire)?;
+        let after = self.wire.position();
+        if after > before {
+            self.marks.push_back((after, self.taken - self.plain.len() as u64));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! karere's client against servers that are built here; there is nothing but tests.
