@@ -11,7 +11,7 @@
 //! assert!(report.steps > 0);
 //! ```
 //!
-//! A failure prints its seed and the last steps; `cargo run --release -p karere-sim --example sim -- --seed S --trace`
+//! A failure prints its seed and the last steps; `cargo xtask sim --seed S --trace`
 //! shows them all. The same seed does the same on any machine, as long as the code is the same.
 #![forbid(unsafe_code)]
 
@@ -76,7 +76,7 @@ impl fmt::Display for Failure {
             writeln!(f, "  {line}")?;
         }
         let seed = self.seed;
-        write!(f, "again: cargo run --release -p karere-sim --example sim -- --seed {seed} --trace")
+        write!(f, "again: cargo xtask sim --seed {seed} --trace")
     }
 }
 
