@@ -13,8 +13,13 @@ mod link;
 mod options;
 mod policy;
 mod problem;
+mod proxy;
 mod route;
 mod stack;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use access::AccessHook;
 pub use backoff::{Backoff, Jitter, Rng};
@@ -25,8 +30,13 @@ pub use link::{Close, Event, Link, Resting, Use};
 pub use options::{Acknowledge, FirstConnection, Options, OptionsError, Parts};
 pub use policy::{Policy, Reconnect, Redirect, Refresh};
 pub use problem::{DialError, DialProblem, Failure};
+pub use proxy::Proxy;
 pub use route::{Credentials, Rank, Server};
 pub use stack::Stack;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(feature = "websocket")]
+pub use websocket::WebSocketOptions;
 
 /// A point in time to count from; tests have no other clock.
 #[cfg(test)]

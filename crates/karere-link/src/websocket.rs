@@ -1,0 +1,6 @@
+//! WebSocket over buffers.
+
+/// What the opening handshake says.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct WebSocketOptions {}
