@@ -136,7 +136,7 @@ fn check_options(mut options: Options, input: &mut Input<'_>) {
             let frame = next_frame(&mut stream, limits).expect("a legal frame").expect("a whole frame");
             let packet = Packet::decode(frame, version.rules(), Side::Client);
             assert!(matches!(packet, Ok(Packet::Connect(_))) && stream.is_empty(), "{packet:?}");
-            check_link(Link::new(parts.servers, parts.policy, Rng::new(1)));
+            check_link(Link::new(parts.servers, parts.ways, parts.policy, Rng::new(1)));
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

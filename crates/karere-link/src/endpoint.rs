@@ -32,23 +32,12 @@ impl Endpoint {
         Self::tcp("localhost", 1883)
     }
 
-    /// The servers that this one refers to: `name[:port]`, separated by spaces, IPv6 in brackets (§4.11). The port is this
-    /// server's unless given. What is none is left out, and so is every place that is not reached over the network: a
-    /// server does not choose this machine's sockets.
-    pub(crate) fn referred(&self, references: &str) -> Vec<Self> {
-        let own_port = match self {
-            Self::Tcp { port, .. } => *port,
-            Self::Unix(_) => MQTT_PORT,
-        };
-        let read = |reference: &str| match Url::parse(reference) {
-            Ok(url) => Some(url.endpoint),
-            Err(_) => place(reference, own_port).ok(),
-        };
-        let on_network = |endpoint: &Self| match endpoint {
+    /// True for a place on the network whose name can be one: what a server refers to is not trusted to be.
+    pub(crate) fn is_plausible(&self) -> bool {
+        match self {
             Self::Tcp { host, .. } => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte)),
             Self::Unix(_) => false,
-        };
-        references.split_ascii_whitespace().filter_map(read).filter(on_network).collect()
+        }
     }
 }
 
@@ -81,78 +70,11 @@ impl fmt::Display for Address {
     }
 }
 
-/// What a URL says: where the server is, and perhaps who is asking.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Url {
-    /// Where the server is.
-    pub endpoint: Endpoint,
-    /// The user name before `@`, percent-decoded.
-    pub user_name: Option<String>,
-    /// The password before `@`, percent-decoded.
-    pub password: Option<String>,
-}
-
-impl Url {
-    /// Reads `mqtt://[user[:password]@]host[:port]`, `tcp://…` (the same) or `unix:///path`. The port is 1883 unless
-    /// given; an IPv6 address stands in brackets.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidUrl`] says what is wrong and what would be right.
-    pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let fail = |why: &str| Err(InvalidUrl::new(url, why));
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return fail("has no scheme; write mqtt://HOST[:PORT] or unix:///PATH");
-        };
-        match scheme {
-            "mqtt" | "tcp" => {}
-            "unix" => {
-                if rest.is_empty() {
-                    return fail("names no path; write unix:///PATH");
-                }
-                let endpoint = Endpoint::Unix(PathBuf::from(rest));
-                return Ok(Self { endpoint, user_name: None, password: None });
-            }
-            "mqtts" | "ssl" | "ws" | "wss" => return fail("asks for a transport this build does not have"),
-            _ => return fail("has an unknown scheme; mqtt, tcp and unix are known"),
-        }
-        let authority = match rest.split_once('/') {
-            None => rest,
-            Some((authority, "")) => authority,
-            Some(_) => return fail("has a path, which MQTT over TCP does not use"),
-        };
-        let (credentials, place_text) = match authority.rsplit_once('@') {
-            Some((credentials, place)) => (Some(credentials), place),
-            None => (None, authority),
-        };
-        let endpoint = match place(place_text, MQTT_PORT) {
-            Ok(endpoint) => endpoint,
-            Err(why) => return fail(why),
-        };
-        let (user_name, password) = match credentials {
-            None => (None, None),
-            Some(credentials) => {
-                let (user, password) = match credentials.split_once(':') {
-                    Some((user, password)) => (user, Some(password)),
-                    None => (credentials, None),
-                };
-                match (percent_decode(user), password.map(percent_decode)) {
-                    (Some(user), None) => (Some(user), None),
-                    (Some(user), Some(Some(password))) => (Some(user), Some(password)),
-                    _ => return fail("has a user name or password with a broken percent-encoding"),
-                }
-            }
-        };
-        Ok(Self { endpoint, user_name, password })
-    }
-}
-
 /// The port of MQTT over TCP.
-const MQTT_PORT: u16 = 1883;
+pub(crate) const MQTT_PORT: u16 = 1883;
 
 /// Reads `host[:port]`, an IPv6 address in brackets; or says what is wrong.
-fn place(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
+pub(crate) fn place(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => match bracketed.split_once(']') {
             Some((host, _)) if !is_ipv6(host) => return Err("has brackets around what is no IPv6 address"),
@@ -179,7 +101,7 @@ fn place(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
 }
 
 /// Secrets never reach an error's text, not even when the scheme before them was forgotten.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let Some(at) = url.rfind('@') else {
         return url.to_owned();
     };
@@ -202,7 +124,7 @@ fn parse_port(port: &str) -> Option<u16> {
     digits.parse().ok().filter(|&port| port > 0)
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -216,16 +138,6 @@ fn percent_decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(decoded).ok()
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Url")
-            .field("endpoint", &self.endpoint)
-            .field("user_name", &self.user_name)
-            .field("password", &self.password.as_ref().map(|_| "(hidden)"))
-            .finish()
-    }
 }
 
 /// Why a text is no URL of a server.
@@ -259,66 +171,5 @@ mod tests {
 
     fn tcp(host: &str, port: u16) -> Endpoint {
         Endpoint::tcp(host, port)
-    }
-
-    #[test]
-    fn references_are_places_on_the_network_with_this_servers_port_unless_they_name_one() {
-        let from = tcp("h", 8000);
-        assert_eq!(
-            from.referred("a  b:2\t[::1] [::2]:3 mqtt://u@d:4"),
-            [tcp("a", 8000), tcp("b", 2), tcp("::1", 8000), tcp("::2", 3), tcp("d", 4)]
-        );
-        assert_eq!(from.referred(" b:0 ::1 [x] unix:///run/x :7 http://z wss://z "), []);
-    }
-
-    #[test]
-    fn urls_name_host_port_and_credentials() {
-        for (url, endpoint, user, password) in [
-            ("mqtt://h", tcp("h", 1883), None, None),
-            ("tcp://h:7/", tcp("h", 7), None, None),
-            ("mqtt://[::1]:1884", tcp("::1", 1884), None, None),
-            ("mqtt://[::1]", tcp("::1", 1883), None, None),
-            ("mqtt://[fe80::1%eth0]:1", tcp("fe80::1%eth0", 1), None, None),
-            ("mqtt://u@h", tcp("h", 1883), Some("u"), None),
-            ("mqtt://u%40x:p%3A%2F@h:1", tcp("h", 1), Some("u@x"), Some("p:/")),
-            ("mqtt://u:@h", tcp("h", 1883), Some("u"), Some("")),
-            ("unix:///run/m.sock", Endpoint::Unix("/run/m.sock".into()), None, None),
-        ] {
-            let parsed = Url::parse(url).expect(url);
-            assert_eq!(parsed.endpoint, endpoint, "{url}");
-            assert_eq!((parsed.user_name.as_deref(), parsed.password.as_deref()), (user, password), "{url}");
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused_and_no_password_is_repeated() {
-        for url in [
-            "h:1883",
-            "http://h",
-            "mqtt://",
-            "mqtt://h:0",
-            "mqtt://h:65536",
-            "mqtt://h:x",
-            "mqtt://h:+1",
-            "mqtt://[h]",
-            "mqtt://[[a]",
-            "mqtt://::1",
-            "mqtt://[::1",
-            "mqtt://[::1]x",
-            "mqtt://h/path",
-            "unix://",
-            "mqtt://u:%zz@h",
-            "mqtt://u:%+1@h",
-            "wss://h",
-        ] {
-            let error = Url::parse(url).expect_err(url).to_string();
-            assert!(!error.contains("%zz"), "{error}");
-        }
-        let error = Url::parse("mqtt://user:secret@h:0").expect_err("bad port").to_string();
-        assert!(!error.contains("secret") && error.contains("@h:0"), "{error}");
-        for url in ["user:secret@h", "user:secret@h://", "user:secret://x@h", "mqtt:user:secret@h"] {
-            let error = Url::parse(url).expect_err(url).to_string();
-            assert!(!error.contains("secret") && error.contains("@h"), "{error}");
-        }
     }
 }

@@ -23,6 +23,9 @@ pub trait Layer: Send + fmt::Debug {
     /// [`LayerError`] ends the connection.
     fn seal(&mut self, now: Instant, plain: &mut SendBuf, wire: &mut SendBuf) -> Result<(), LayerError>;
 
+    /// What people call it: "TLS", "WebSocket", "HTTP proxy".
+    fn name(&self) -> &'static str;
+
     /// Queues an orderly goodbye, such as close_notify or a Close frame.
     fn close(&mut self, wire: &mut SendBuf);
 }

@@ -15,16 +15,19 @@ mod policy;
 mod problem;
 mod proxy;
 mod route;
+mod socket;
 mod stack;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport;
+mod url;
 #[cfg(feature = "websocket")]
 mod websocket;
 
 pub use access::AccessHook;
 pub use backoff::{Backoff, Jitter, Rng};
 pub use dialer::{Attempt, Dial};
-pub use endpoint::{Address, Endpoint, InvalidUrl, Url};
+pub use endpoint::{Address, Endpoint, InvalidUrl};
 pub use layer::{Layer, LayerError, Progress};
 pub use link::{Close, Event, Link, Resting, Use};
 pub use options::{Acknowledge, FirstConnection, Options, OptionsError, Parts};
@@ -32,9 +35,12 @@ pub use policy::{Policy, Reconnect, Redirect, Refresh};
 pub use problem::{DialError, DialProblem, Failure};
 pub use proxy::Proxy;
 pub use route::{Credentials, Rank, Server};
+pub use socket::{SocketOptions, TcpKeepAlive};
 pub use stack::Stack;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use transport::{Framing, Security, Transport, Ways};
+pub use url::Url;
 #[cfg(feature = "websocket")]
 pub use websocket::WebSocketOptions;
 

@@ -23,7 +23,7 @@ use std::{io, io::IoSlice, time::Instant};
 use bytes::BytesMut;
 use karere_proto::{
     Session,
-    session::{Cause, CloseRequest, Flushed},
+    session::{Cause, CloseCause, CloseRequest, Flushed},
 };
 
 use self::{fail_back::FailBack, pipe::Pipe};
@@ -36,6 +36,7 @@ use crate::{
     policy::{Policy, Reconnect, Refresh},
     problem::{DialError, DialProblem},
     route::{Route, Server},
+    transport::Ways,
 };
 
 /// What a driver shall do with its socket because the connection ends.
@@ -102,6 +103,7 @@ impl fmt::Display for Resting {
 pub struct Link {
     policy: Policy,
     route: Route,
+    ways: Ways,
     backoff: Backoff,
     rng: Rng,
     phase: Phase,
@@ -114,12 +116,32 @@ pub struct Link {
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Refreshing { attempt: Attempt, deadline: Instant },
-    Dialing(Dialer),
-    Handshaking { attempt: Attempt, deadline: Instant },
+    Refreshing {
+        attempt: Attempt,
+        deadline: Instant,
+    },
+    /// A proxy wants the server's address, not its name.
+    Locating {
+        attempt: Attempt,
+        deadline: Instant,
+    },
+    Dialing {
+        dialer: Dialer,
+        located: Option<SocketAddr>,
+    },
+    Handshaking {
+        attempt: Attempt,
+        deadline: Instant,
+    },
     Open(Open),
-    Closing { life: Option<Life>, deadline: Instant, stage: Stage },
-    Waiting { until: Instant },
+    Closing {
+        life: Option<Life>,
+        deadline: Instant,
+        stage: Stage,
+    },
+    Waiting {
+        until: Instant,
+    },
 }
 
 /// A transport that is open.
@@ -155,16 +177,18 @@ enum Stage {
 }
 
 impl Link {
-    /// A link to `servers` that does nothing yet. `rng` spreads the waits, and clients over servers of one priority.
+    /// A link to `servers`, over these `ways`, that does nothing yet. `rng` spreads the waits, and clients over servers of
+    /// one priority.
     ///
     /// Without any server it goes to `localhost:1883`.
-    pub fn new(servers: Vec<Server>, policy: Policy, rng: Rng) -> Self {
+    pub fn new(servers: Vec<Server>, ways: Ways, policy: Policy, rng: Rng) -> Self {
         let policy = policy.bounded();
         let backoff = Backoff::new(policy.minimum_delay, policy.maximum_delay, policy.jitter);
         let route = Route::new(servers, policy.redirect);
         Self {
             policy,
             route,
+            ways,
             backoff,
             rng,
             phase: Phase::Idle,
@@ -191,6 +215,11 @@ impl Link {
     /// Changes where attempts go, from the next round on.
     pub fn set_servers(&mut self, servers: Vec<Server>) {
         self.route.set_servers(servers);
+    }
+
+    /// Changes how servers are spoken to, from the next attempt on.
+    pub fn set_ways(&mut self, ways: Ways) {
+        self.ways = ways;
     }
 
     /// Changes how the link behaves from the next attempt on.
@@ -223,6 +252,9 @@ impl Link {
 
     /// The addresses of the host, or why there are none.
     pub fn handle_resolved(&mut self, now: Instant, attempt: Attempt, outcome: io::Result<Vec<SocketAddr>>) {
+        if matches!(self.phase, Phase::Locating { attempt: asked, .. } if asked == attempt) {
+            return self.located(now, outcome);
+        }
         let dialed = match self.dialer() {
             Some((dialer, orders)) => dialer.handle_resolved(now, attempt, outcome, orders),
             None => None,
@@ -268,7 +300,8 @@ impl Link {
         if let Phase::Open(open) = &mut self.phase {
             if open.life.accepted == Accepted::No && session.is_connected() {
                 open.life.accepted = Accepted::Yes;
-                let better = self.route.has_better();
+                // Behind a proxy only the proxy would be seen to answer.
+                let better = self.route.has_better() && self.ways.is_direct(self.route.current());
                 open.fail_back =
                     FailBack::after(now, self.policy.fail_back.filter(|_| better), self.policy.jitter, &mut self.rng);
             }
@@ -289,6 +322,15 @@ impl Link {
     /// [`LayerError`] when a layer cannot go on: drop the socket and call [`Link::handle_lost`].
     pub fn poll_transmit<'a>(&'a mut self, now: Instant, out: &mut [IoSlice<'a>]) -> Result<usize, LayerError> {
         self.pipe.transmit(now, out)
+    }
+
+    /// Seals what may leave although the socket takes nothing now, so that [`Link::wants_write`] knows of it.
+    ///
+    /// # Errors
+    ///
+    /// [`LayerError`] when a layer cannot go on: drop the socket and call [`Link::handle_lost`].
+    pub fn seal(&mut self, now: Instant) -> Result<(), LayerError> {
+        self.pipe.seal_early(now)
     }
 
     /// The socket has taken `sent` bytes.
@@ -318,8 +360,19 @@ impl Link {
         let life = match &self.phase {
             Phase::Open(open) => Some(open.life),
             Phase::Closing { life, .. } => *life,
-            Phase::Handshaking { .. } => None,
-            Phase::Idle | Phase::Refreshing { .. } | Phase::Dialing(_) | Phase::Waiting { .. } => return,
+            Phase::Handshaking { .. } => {
+                let layer = self.pipe.stack.opening().unwrap_or("connection");
+                let why = match cause {
+                    Cause::Transport(CloseCause::Failed(why)) => why.as_str(),
+                    _ => "the other side closed during the handshake",
+                };
+                return self.fail(now, DialProblem::Layer(format!("{layer}: {why}")));
+            }
+            Phase::Idle
+            | Phase::Refreshing { .. }
+            | Phase::Locating { .. }
+            | Phase::Dialing { .. }
+            | Phase::Waiting { .. } => return,
         };
         if life.is_some_and(|life| now.saturating_duration_since(life.since) >= self.policy.stable_after) {
             self.backoff.reset();
@@ -356,12 +409,17 @@ impl Link {
             Phase::Refreshing { deadline, .. } if *deadline <= now => {
                 self.fail(now, DialProblem::Refresh("the application did not answer in time".to_owned()));
             }
-            Phase::Dialing(dialer) if dialer.poll_timeout().is_some_and(|deadline| deadline <= now) => {
+            Phase::Locating { deadline, .. } if *deadline <= now => {
+                let timeout = io::Error::new(io::ErrorKind::TimedOut, "the name server did not answer in time");
+                self.fail(now, DialProblem::Resolve(timeout));
+            }
+            Phase::Dialing { dialer, .. } if dialer.poll_timeout().is_some_and(|deadline| deadline <= now) => {
                 let dialed = dialer.handle_timeout(now, &mut self.orders);
                 self.dialed(now, dialed);
             }
             Phase::Handshaking { deadline, .. } if *deadline <= now => {
-                self.handle_failed(now, "the handshake took too long".to_owned());
+                let layer = self.pipe.stack.opening().unwrap_or("connection");
+                self.handle_failed(now, format!("{layer}: the handshake took too long"));
             }
             Phase::Open(open) if open.fail_back.poll_timeout().is_some_and(|deadline| deadline <= now) => {
                 let pace = pace(&self.policy);
@@ -377,9 +435,10 @@ impl Link {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Idle => None,
-            Phase::Dialing(dialer) => dialer.poll_timeout(),
+            Phase::Dialing { dialer, .. } => dialer.poll_timeout(),
             Phase::Open(open) => open.fail_back.poll_timeout(),
             Phase::Refreshing { deadline, .. }
+            | Phase::Locating { deadline, .. }
             | Phase::Handshaking { deadline, .. }
             | Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Waiting { until } => Some(*until),
@@ -414,7 +473,7 @@ impl Link {
     /// The dialer that is at work, for a connection or to look for a better server.
     fn dialer(&mut self) -> Option<(&mut Dialer, &mut Orders)> {
         let dialer = match &mut self.phase {
-            Phase::Dialing(dialer) => Some(dialer),
+            Phase::Dialing { dialer, .. } => Some(dialer),
             Phase::Open(open) => open.fail_back.dialer(),
             _ => None,
         };
@@ -430,11 +489,15 @@ impl Link {
             open.fail_back.handle_dialed(now, pace(&self.policy), &dialed, &mut self.orders);
             return;
         }
-        match dialed {
-            Ok(attempt) => {
-                self.pipe = Pipe::default();
+        let Phase::Dialing { located, .. } = &self.phase else {
+            return;
+        };
+        match dialed.map(|attempt| (attempt, self.ways.stack(self.route.current(), *located))) {
+            Ok((attempt, Ok(stack))) => {
+                self.pipe = Pipe::over(stack);
                 self.phase = Phase::Handshaking { attempt, deadline: now + self.policy.connect_timeout };
             }
+            Ok((_, Err(error))) => self.fail(now, DialProblem::Layer(error.to_string())),
             Err(problem) => self.fail(now, problem),
         }
     }
@@ -442,8 +505,12 @@ impl Link {
     /// Every change of phase but to the one that follows without a break.
     fn enter(&mut self, phase: Phase) {
         match core::mem::replace(&mut self.phase, phase) {
-            Phase::Refreshing { attempt, .. } | Phase::Handshaking { attempt, .. } => self.orders.abandon(attempt),
-            Phase::Dialing(mut dialer) => dialer.abandon(&mut self.orders),
+            Phase::Refreshing { attempt, .. }
+            | Phase::Locating { attempt, .. }
+            | Phase::Handshaking { attempt, .. } => {
+                self.orders.abandon(attempt);
+            }
+            Phase::Dialing { mut dialer, .. } => dialer.abandon(&mut self.orders),
             Phase::Open(mut open) => open.fail_back.abandon(&mut self.orders),
             Phase::Idle | Phase::Closing { .. } | Phase::Waiting { .. } => {}
         }
@@ -468,9 +535,33 @@ impl Link {
     }
 
     fn dial(&mut self, now: Instant) {
-        let endpoint = &self.route.current().endpoint;
-        self.events.push_back(Event::Attempting(endpoint.clone()));
-        self.phase = Phase::Dialing(Dialer::new(now, endpoint, pace(&self.policy), &mut self.orders));
+        self.events.push_back(Event::Attempting(self.endpoint().clone()));
+        match self.ways.to_locate(self.route.current()) {
+            None => self.dial_located(now, None),
+            Some((host, port)) => {
+                let attempt = self.orders.attempt();
+                self.orders.push(Dial::Resolve { attempt, host, port });
+                self.phase = Phase::Locating { attempt, deadline: now + self.policy.connect_timeout };
+            }
+        }
+    }
+
+    /// The server's address, for a proxy that does not look names up.
+    fn located(&mut self, now: Instant, outcome: io::Result<Vec<SocketAddr>>) {
+        self.phase = Phase::Idle;
+        match outcome {
+            Ok(addresses) => match self.ways.choose(self.route.current(), &addresses) {
+                Some(address) => self.dial_located(now, Some(address)),
+                None => self.fail(now, DialProblem::NoAddress),
+            },
+            Err(error) => self.fail(now, DialProblem::Resolve(error)),
+        }
+    }
+
+    fn dial_located(&mut self, now: Instant, located: Option<SocketAddr>) {
+        let endpoint = self.ways.dialed(self.route.current());
+        let dialer = Dialer::new(now, &endpoint, pace(&self.policy), &mut self.orders);
+        self.phase = Phase::Dialing { dialer, located };
     }
 
     /// The transport is open: the session may speak, as whoever it shall be at this server.

@@ -12,9 +12,12 @@ use karere_proto::{
 use crate::{
     access::AccessHook,
     backoff::{Jitter, Rng},
-    endpoint::{Endpoint, InvalidUrl, Url},
+    endpoint::{Endpoint, InvalidUrl},
     policy::{Policy, Reconnect, Redirect, Refresh},
     route::{Credentials, Rank, Server},
+    socket::{SocketOptions, TcpKeepAlive},
+    transport::Ways,
+    url::Url,
 };
 
 /// Who acknowledges received messages of QoS 1 and 2.
@@ -46,6 +49,7 @@ pub enum FirstConnection {
 pub struct Options {
     url: Url,
     others: Vec<Server>,
+    ways: Ways,
     access: Option<AccessHook>,
     version: Version,
     fall_back: FallBack,
@@ -68,7 +72,7 @@ pub struct Options {
     policy: Policy,
     first_connection: FirstConnection,
     acknowledge: Acknowledge,
-    bind: Option<SocketAddr>,
+    socket: SocketOptions,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +90,8 @@ pub struct Parts {
     pub session: Config,
     /// For the link: the servers, at least one.
     pub servers: Vec<Server>,
+    /// For the link: how servers are spoken to.
+    pub ways: Ways,
     /// For the link: how it behaves.
     pub policy: Policy,
     /// For the driver.
@@ -94,8 +100,8 @@ pub struct Parts {
     pub acknowledge: Acknowledge,
     /// For the driver: what to ask before each attempt; the link's policy says so too.
     pub access: Option<AccessHook>,
-    /// For the driver: the local address and port to dial from; port 0 is any.
-    pub bind: Option<SocketAddr>,
+    /// For the driver: what sockets are set to.
+    pub socket: SocketOptions,
 }
 
 impl Options {
@@ -108,13 +114,15 @@ impl Options {
     pub fn new(url: &str) -> Result<Self, InvalidUrl> {
         let mut url = Url::parse(url)?;
         let (user_name, password) = (url.user_name.take(), url.password.take());
+        let client_id = url.client_id.take().filter(|id| !id.is_empty()).map_or(ClientId::Random, ClientId::Given);
         Ok(Self {
             url,
             others: Vec::new(),
+            ways: Ways::default(),
             access: None,
             version: Version::default(),
             fall_back: FallBack::default(),
-            client_id: ClientId::Random,
+            client_id,
             user_name,
             password: password.map(Bytes::from),
             keep_alive: Duration::from_secs(60),
@@ -133,14 +141,14 @@ impl Options {
             policy: Policy::default(),
             first_connection: FirstConnection::default(),
             acknowledge: Acknowledge::default(),
-            bind: None,
+            socket: SocketOptions::default(),
         })
     }
 
     /// Defaults for a host and port.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
         let mut options = Self::new("mqtt://localhost").expect("invariant: a legal URL");
-        options.url.endpoint = Endpoint::Tcp { host: host.into(), port };
+        options.url.endpoint = Endpoint::tcp(host, port);
         options
     }
 
@@ -417,7 +425,46 @@ impl Options {
     /// Sets the local address and port to dial from; port 0 is any. Default: the operating system chooses.
     #[must_use]
     pub const fn bind(mut self, address: SocketAddr) -> Self {
-        self.bind = Some(address);
+        self.socket.bind = Some(address);
+        self
+    }
+
+    /// Sets the network interface to dial over, by name. Default: the operating system chooses.
+    #[must_use]
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.socket.interface = Some(name.into());
+        self
+    }
+
+    /// Sets the bytes of the system's buffers for each socket. Default: the operating system chooses.
+    #[must_use]
+    pub const fn socket_buffers(mut self, send: usize, receive: usize) -> Self {
+        self.socket.send_buffer = Some(send);
+        self.socket.receive_buffer = Some(receive);
+        self
+    }
+
+    /// Turns TCP's own keep alive on. Default: off, since MQTT has one.
+    #[must_use]
+    pub const fn tcp_keep_alive(mut self, keep_alive: TcpKeepAlive) -> Self {
+        self.socket.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// Says how TLS is spoken with servers that want it (`mqtts`, `wss`). Default: with TLS 1.2 or 1.3, and the
+    /// certificate authorities of this machine.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<crate::Tls>) -> Self {
+        self.ways.tls = Some(tls.into());
+        self
+    }
+
+    /// Says what the opening of a WebSocket carries (`ws`, `wss`).
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn websocket(mut self, websocket: crate::WebSocketOptions) -> Self {
+        self.ways.websocket = websocket;
         self
     }
 
@@ -455,18 +502,20 @@ impl Options {
         session.connack_timeout = self.connack_timeout;
         session.ping_timeout = self.ping_timeout;
         session.check().map_err(OptionsError::Config)?;
-        let servers = servers(self.url.endpoint, self.others, &session, self.policy.refresh)?;
+        let first = Server::new(self.url.endpoint).transport(self.url.transport);
+        let servers = servers(first, self.others, &session, self.policy.refresh)?;
         if self.policy.minimum_delay > self.policy.maximum_delay {
             return Err(OptionsError::Delays(self.policy.minimum_delay, self.policy.maximum_delay));
         }
         Ok(Parts {
             session,
             servers,
+            ways: self.ways,
             policy: self.policy,
             first_connection: self.first_connection,
             acknowledge: self.acknowledge,
             access: self.access,
-            bind: self.bind,
+            socket: self.socket,
         })
     }
 }
@@ -474,14 +523,14 @@ impl Options {
 /// All servers. When one of them wants a client by another name, or the application may, each says whom: else the next one
 /// would see the name of the one before.
 fn servers(
-    first: Endpoint,
+    first: Server,
     others: Vec<Server>,
     session: &Config,
     refresh: Refresh,
 ) -> Result<Vec<Server>, OptionsError> {
     let explicit = refresh == Refresh::EachAttempt || others.iter().any(|server| server.credentials.is_some());
     let own = || Credentials::new(session.connect.user_name.clone(), session.connect.password.clone());
-    let mut servers = vec![Server::new(first)];
+    let mut servers = vec![first];
     servers.extend(others);
     for server in &mut servers {
         if explicit {
@@ -500,6 +549,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("url", &self.url)
             .field("others", &self.others)
+            .field("ways", &self.ways)
             .field("access", &self.access)
             .field("version", &self.version)
             .field("fall_back", &self.fall_back)
@@ -519,7 +569,7 @@ impl fmt::Debug for Options {
             .field("policy", &self.policy)
             .field("first_connection", &self.first_connection)
             .field("acknowledge", &self.acknowledge)
-            .field("bind", &self.bind)
+            .field("socket", &self.socket)
             .finish()
     }
 }

@@ -9,8 +9,10 @@ use karere_proto::Utf8String;
 use crate::{
     backoff::Rng,
     class::{Class, Permanence},
-    endpoint::{Endpoint, InvalidUrl, Url},
+    endpoint::{Endpoint, InvalidUrl, MQTT_PORT, place},
     policy::Redirect,
+    transport::{Security, Transport},
+    url::Url,
 };
 
 /// A server and who to be there.
@@ -19,6 +21,8 @@ use crate::{
 pub struct Server {
     /// Where it is.
     pub endpoint: Endpoint,
+    /// How MQTT travels there.
+    pub transport: Transport,
     /// Who to be there; `None` is who the session says.
     pub credentials: Option<Credentials>,
     /// When it is tried.
@@ -26,19 +30,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of the best rank, where the client is who its session says.
-    pub const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, credentials: None, rank: Rank::new(0, 1) }
+    /// A server of the best rank, over TCP or a Unix socket alone, where the client is who its session says.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, transport: Transport::default(), credentials: None, rank: Rank::new(0, 1) }
     }
 
-    /// Reads a URL, its credentials included; see [`Url::parse`].
+    /// As it is, over this transport.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Reads a URL, its credentials included; see [`Url::parse`]. A client identifier in it is the session's business, and
+    /// left out.
     ///
     /// # Errors
     ///
     /// [`InvalidUrl`] says what is wrong and what would be right.
     pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let Url { endpoint, user_name, password } = Url::parse(url)?;
-        let mut server = Self::new(endpoint);
+        let Url { endpoint, transport, user_name, password, client_id: _ } = Url::parse(url)?;
+        let mut server = Self::new(endpoint).transport(transport);
         if user_name.is_some() || password.is_some() {
             let user_name = user_name.as_deref().map(Utf8String::new).transpose();
             let user_name = user_name.map_err(|why| InvalidUrl::new(url, &format!("has a user name that {why}")))?;
@@ -114,7 +126,7 @@ pub(crate) struct Route {
     servers: Vec<Server>,
     redirect: Redirect,
     /// Servers that have moved for good, and where to.
-    moved: Vec<(Endpoint, Vec<Endpoint>)>,
+    moved: Vec<(Endpoint, Vec<Server>)>,
     current: Server,
     /// What is left of this round.
     left: VecDeque<Server>,
@@ -164,7 +176,7 @@ impl Route {
             let moved = &self.moved;
             let new_places = |server: &Server| {
                 let to = moved.iter().find(|(from, _)| *from == server.endpoint).map_or(&[][..], |(_, to)| to);
-                let mut places = to.iter().map(|to| server.at(to.clone())).collect::<Vec<_>>();
+                let mut places = to.iter().map(|to| server.at(to)).collect::<Vec<_>>();
                 places.push(server.clone()); // the old place last: it may serve again
                 places
             };
@@ -203,16 +215,16 @@ impl Route {
             return false;
         }
         let from = self.current.endpoint.clone();
-        let named = references.map_or_else(Vec::new, |references| from.referred(references));
+        let named = references.map_or_else(Vec::new, |references| self.current.referred(references));
         if !named.is_empty() && self.redirect == Redirect::Remember && permanence == Permanence::ForGood {
             self.moved.retain(|(moved, _)| *moved != from);
             self.moved.push((from.clone(), named.clone()));
         }
         self.visited.push(from);
         let mut targets = Vec::new();
-        for endpoint in named {
-            if self.visited.len() + targets.len() <= MOST_HOPS && !self.visited.contains(&endpoint) {
-                targets.push(self.current.at(endpoint));
+        for target in named {
+            if self.visited.len() + targets.len() <= MOST_HOPS && !self.visited.contains(&target.endpoint) {
+                targets.push(target);
             }
         }
         let follows = !targets.is_empty();
@@ -253,8 +265,27 @@ impl Route {
 
 impl Server {
     /// The same service at another place.
-    fn at(&self, endpoint: Endpoint) -> Self {
-        Self { endpoint, ..self.clone() }
+    fn at(&self, place: &Self) -> Self {
+        Self { endpoint: place.endpoint.clone(), transport: place.transport.clone(), ..self.clone() }
+    }
+
+    /// The servers that this one refers to: `name[:port]`, separated by spaces, IPv6 in brackets (§4.11), or URLs. Transport
+    /// and port are this server's unless given. What is none is left out; so is every place that is not reached over the
+    /// network, since a server does not choose this machine's sockets, and what would lead from TLS to plain text.
+    fn referred(&self, references: &str) -> Vec<Self> {
+        let own_port = match &self.endpoint {
+            Endpoint::Tcp { port, .. } => *port,
+            Endpoint::Unix(_) => MQTT_PORT,
+        };
+        let read = |reference: &str| match Url::parse(reference) {
+            Ok(url) => Some(Self { endpoint: url.endpoint, transport: url.transport, ..self.clone() }),
+            Err(_) => place(reference, own_port).ok().map(|endpoint| Self { endpoint, ..self.clone() }),
+        };
+        let safe = |server: &Self| {
+            server.endpoint.is_plausible()
+                && (self.transport.security == Security::None || server.transport.security == Security::Tls)
+        };
+        references.split_ascii_whitespace().filter_map(read).filter(safe).collect()
     }
 }
 
@@ -350,6 +381,28 @@ mod tests {
         assert!(route.follow(Some("x:1 [::1]:2 y"), Permanence::ThisTime));
         assert_eq!(route.current().credentials, Some(credentials));
         assert_eq!(rest(&mut route), ["x:1", "[::1]:2", "y:1883", "b:1883"]);
+    }
+
+    #[test]
+    fn references_are_places_on_the_network_with_this_servers_port_unless_they_name_one() {
+        let places = |from: &Server, references| {
+            from.referred(references).iter().map(|to| to.endpoint.to_string()).collect::<Vec<_>>()
+        };
+        let from = Server::new(Endpoint::tcp("h", 8000));
+        assert_eq!(
+            places(&from, "a  b:2\t[::1] [::2]:3 mqtt://u@d:4"),
+            ["a:8000", "b:2", "[::1]:8000", "[::2]:3", "d:4"]
+        );
+        assert_eq!(places(&from, " b:0 ::1 [x] unix:///run/x :7 http://z ? "), Vec::<String>::new());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn references_do_not_lead_from_tls_to_plain_text() {
+        let from = Server::parse("mqtts://h").expect("legal");
+        let to = from.referred("a mqtt://b mqtts://c");
+        assert_eq!(to.iter().map(|to| to.endpoint.to_string()).collect::<Vec<_>>(), ["a:8883", "c:8883"]);
+        assert!(to.iter().all(|to| to.transport.security == Security::Tls));
     }
 
     #[test]

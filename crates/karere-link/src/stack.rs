@@ -35,6 +35,11 @@ impl Stack {
         self.stages.iter().all(|stage| stage.open)
     }
 
+    /// The layer whose handshake is not over, the one nearest to the socket first.
+    pub fn opening(&self) -> Option<&'static str> {
+        self.stages.iter().find(|stage| !stage.open).map(|stage| stage.layer.name())
+    }
+
     /// True when there is no layer: received bytes are MQTT's as they are.
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
@@ -167,6 +172,10 @@ mod tests {
             Ok(())
         }
 
+        fn name(&self) -> &'static str {
+            "flip"
+        }
+
         fn close(&mut self, wire: &mut SendBuf) {
             wire.put_slice(b"bye");
         }
@@ -195,6 +204,10 @@ mod tests {
                 wire.put_slice(b"let me through\n");
             }
             Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "proxy"
         }
 
         fn close(&mut self, _: &mut SendBuf) {}

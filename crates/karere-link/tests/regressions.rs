@@ -1,7 +1,7 @@
 //! What fuzzing has found, each as the shortest conversation that shows it. URLs and options have theirs beside them.
 #![cfg(test)]
 
-use karere_link::{Dial, Link, Options, Rng, Use};
+use karere_link::{Dial, Link, Options, Rng, Use, Ways};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn times_for_ever_do_not_overflow() {
     let options = options.reconnect_delay(Duration::MAX, Duration::MAX).connect_timeout(Duration::MAX);
     let parts = options.into_parts(&mut Rng::new(1)).unwrap();
     let mut now = Instant::now();
-    let mut link = Link::new(parts.servers, parts.policy, Rng::new(1));
+    let mut link = Link::new(parts.servers, Ways::default(), parts.policy, Rng::new(1));
     link.connect(now);
     for _ in 0..3 {
         while let Some(dial) = link.poll_dial() {

@@ -4,7 +4,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{collections::BTreeMap, io, io::IoSlice};
 
 use bytes::{Bytes, BytesMut};
-use karere_link::{Attempt, Close, Dial, Endpoint, Jitter, Link, Policy, Rng, Server, Use};
+use karere_link::{Attempt, Close, Dial, Endpoint, Jitter, Link, Policy, Rng, Server, Use, Ways};
 use karere_proto::{
     QoS, SendBuf, Session, Token,
     session::{Cause, CloseCause, CloseRequest, Config, Delivery, Flushed, Journal},
@@ -78,7 +78,7 @@ impl Driver {
                 policy.jitter = dice.pick(&[Jitter::Uniform, Jitter::None]);
                 let host = dice.pick(&["127.0.0.1", "broker.example"]).to_owned();
                 let endpoint = Endpoint::Tcp { host, port: 1883 };
-                Self::Link(Box::new(Link::new(vec![Server::new(endpoint)], policy, Rng::new(dice.below(u64::MAX)))))
+                Self::Link(Box::new(Link::new(vec![Server::new(endpoint)], Ways::default(), policy, Rng::new(dice.below(u64::MAX)))))
             }
         }
     }

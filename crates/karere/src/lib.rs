@@ -26,8 +26,9 @@ mod router;
 pub mod sync;
 
 pub use karere_link::{
-    AccessHook, Acknowledge, Address, Credentials, DialError, DialProblem, Endpoint, FirstConnection, InvalidUrl,
-    Jitter, Options, OptionsError, Policy, Rank, Reconnect, Redirect, Refresh, Server,
+    AccessHook, Acknowledge, Address, Credentials, DialError, DialProblem, Endpoint, FirstConnection, Framing,
+    InvalidUrl, Jitter, Options, OptionsError, Policy, Rank, Reconnect, Redirect, Refresh, Security, Server,
+    SocketOptions, TcpKeepAlive, Transport, Url,
 };
 pub use karere_proto::{
     Filter, InvalidFilter, InvalidProperty, InvalidQoS, InvalidString, InvalidTopic, PacketId, Properties, PropertyId,

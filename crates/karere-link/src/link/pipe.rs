@@ -25,6 +25,16 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
+    /// A pipe through these layers.
+    pub(super) fn over(stack: Stack) -> Self {
+        Self { stack, ..Self::default() }
+    }
+
+    /// Seals what may leave, and what the layers have to say by themselves.
+    pub(super) fn seal_early(&mut self, now: Instant) -> Result<(), LayerError> {
+        if self.stack.is_empty() { Ok(()) } else { self.seal(now) }
+    }
+
     /// Opens what the socket brought; `bytes` is left empty.
     pub(super) fn receive(&mut self, now: Instant, bytes: &mut BytesMut) -> Result<(), LayerError> {
         if self.stack.is_empty() && self.received.is_empty() {

@@ -54,6 +54,10 @@ impl Layer for Framing {
         Ok(())
     }
 
+    fn name(&self) -> &'static str {
+        "framing"
+    }
+
     fn close(&mut self, wire: &mut SendBuf) {
         wire.put_slice(b"bye");
     }
@@ -69,7 +73,8 @@ impl World {
     /// Dialed, with the layer's handshake before it.
     fn dialed(layer: Framing) -> Self {
         let now = clock();
-        let mut link = Link::new(vec![Server::new(Endpoint::Unix("/x".into()))], Policy::default(), Rng::new(1));
+        let mut link =
+            Link::new(vec![Server::new(Endpoint::Unix("/x".into()))], Ways::default(), Policy::default(), Rng::new(1));
         link.connect(now);
         let Some(Dial::Connect { attempt, .. }) = link.poll_dial() else {
             panic!("a path is dialed");

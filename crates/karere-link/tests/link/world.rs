@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use karere_link::{Attempt, Close, Dial, Event, Jitter, Link, Policy, Resting, Rng, Server, Use};
+use karere_link::{Attempt, Close, Dial, Event, Jitter, Link, Policy, Resting, Rng, Server, Use, Ways};
 use karere_proto::{
     Session, Utf8String, Version,
     session::{Cause, CloseCause, Config, Event as SessionEvent, FallBack, SessionExpiry},
@@ -58,7 +58,7 @@ impl World {
     pub(crate) fn with(servers: Vec<Server>, policy: Policy, rng: Rng) -> Self {
         let now = Instant::now();
         let session = Session::new(now, config()).expect("legal");
-        let link = Link::new(servers, policy, rng);
+        let link = Link::new(servers, Ways::default(), policy, rng);
         Self { now, link, session, attempts: HashMap::new(), names: HashMap::new(), asked: None }
     }
 

@@ -343,7 +343,7 @@ fn assemble(parts: &Parts, rng: Rng) -> Result<(Session, Link), OptionsError> {
 }
 
 pub(super) fn link(parts: &Parts, rng: Rng) -> Link {
-    Link::new(parts.servers.clone(), parts.policy.clone(), rng)
+    Link::new(parts.servers.clone(), parts.ways.clone(), parts.policy.clone(), rng)
 }
 
 /// A number nobody chose: the standard library seeds its hash maps from the operating system.

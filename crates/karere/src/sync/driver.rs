@@ -4,12 +4,13 @@ mod background;
 mod dial;
 mod turn;
 
-use core::{fmt, net::SocketAddr, time::Duration};
+use core::{fmt, time::Duration};
 use std::{io, os::fd::BorrowedFd, sync::atomic::Ordering, time::Instant};
 
 pub use background::{Background, Panicked};
 use karere_link::{
     AccessHook, Acknowledge, DialError, FirstConnection, Link, Options, OptionsError, Parts, Reconnect, Rng,
+    SocketOptions,
 };
 use karere_proto::session::{Cause, CloseCause, Config, Event};
 use mio::{Events, Poll, Token};
@@ -30,7 +31,7 @@ pub struct Driver {
     client: Client,
     link: Link,
     options: Options,
-    bind: Option<SocketAddr>,
+    sockets: SocketOptions,
     first_connection: FirstConnection,
     acknowledge: Acknowledge,
     reconnect: Reconnect,
@@ -151,7 +152,7 @@ impl Driver {
             client,
             link,
             options,
-            bind: parts.bind,
+            sockets: parts.socket,
             first_connection: parts.first_connection,
             acknowledge: parts.acknowledge,
             reconnect: parts.policy.reconnect,
@@ -198,7 +199,7 @@ impl Driver {
         self.drop_socket(handler);
         self.link = link(&parts, rng);
         self.options = options;
-        self.bind = parts.bind;
+        self.sockets = parts.socket;
         self.first_connection = parts.first_connection;
         self.acknowledge = parts.acknowledge;
         self.reconnect = parts.policy.reconnect;

@@ -1,13 +1,12 @@
 //! TCP and Unix sockets, connected without blocking.
 
-use core::net::SocketAddr;
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
 };
 
-use karere_link::Address;
+use karere_link::{Address, SocketOptions, TcpKeepAlive};
 use mio::{Interest, Registry, Token, event::Source};
 
 /// A stream socket.
@@ -17,9 +16,33 @@ pub(super) enum Socket {
     Unix(mio::net::UnixStream),
 }
 
+/// Sets what has to be set before connecting.
+fn set(socket: &socket2::Socket, options: &SocketOptions) -> io::Result<()> {
+    if let Some(name) = &options.interface {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("interface {name}: {error}"));
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        socket.bind_device(Some(name.as_bytes())).map_err(named)?;
+        #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+        return Err(named(io::Error::new(io::ErrorKind::Unsupported, "this system cannot choose one by name")));
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(TcpKeepAlive { idle, interval, probes, .. }) = options.keep_alive {
+        let second = core::time::Duration::from_secs(1);
+        let keep_alive = socket2::TcpKeepalive::new().with_time(idle.max(second));
+        let keep_alive = keep_alive.with_interval(interval.max(second)).with_retries(probes);
+        socket.set_tcp_keepalive(&keep_alive)?;
+    }
+    Ok(())
+}
+
 impl Socket {
     /// Begins to connect; when it is writable, [`Socket::connected`] tells the outcome.
-    pub(super) fn connect(address: &Address, bind: Option<SocketAddr>) -> io::Result<Self> {
+    pub(super) fn connect(address: &Address, options: &SocketOptions) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
                 let domain = socket2::Domain::for_address(*address);
@@ -27,7 +50,8 @@ impl Socket {
                 socket.set_nonblocking(true)?;
                 // One packet that completes a batch must not wait for the server's delayed acknowledgement: 40 ms.
                 socket.set_tcp_nodelay(true)?;
-                if let Some(bind) = bind {
+                set(&socket, options)?;
+                if let Some(bind) = options.bind {
                     socket.set_reuse_address(bind.port() != 0)?;
                     socket.bind(&bind.into())?;
                 }

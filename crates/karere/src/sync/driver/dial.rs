@@ -96,7 +96,7 @@ impl Driver {
     fn begin(&mut self, now: Instant, attempt: Attempt, address: Address, handler: &mut dyn Handler) {
         self.last_token += 1;
         let token = Token(self.last_token);
-        let connecting = Socket::connect(&address, self.bind).and_then(|mut stream| {
+        let connecting = Socket::connect(&address, &self.sockets).and_then(|mut stream| {
             if let Some((poll, _)) = &self.poll {
                 stream.register(poll.registry(), token)?;
             }

@@ -289,6 +289,13 @@ impl Driver {
 
     /// Writes what may leave; true when something did.
     fn write(&mut self, now: Instant, handler: &mut dyn Handler) -> bool {
+        if !self.ready.writable
+            && self.socket.is_some()
+            && let Err(error) = self.link.seal(now)
+        {
+            self.failed(now, error.to_string(), handler, &mut Scratch::default());
+            return true;
+        }
         let mut sent = false;
         while self.ready.writable
             && self.write_error.is_none()
@@ -341,12 +348,12 @@ impl Driver {
             // What was received last still stands before the end.
             let mut core = self.client.shared.lock();
             self.link.exchange(now, &mut core.session);
-            core.session.handle_closed(cause);
+            core.session.handle_closed(cause.clone());
         }
         self.ended = None;
         self.exchange(now, handler, scratch);
         self.drop_socket(handler);
-        let cause = self.ended.take().unwrap_or(Cause::Transport(CloseCause::Abandoned));
+        let cause = self.ended.take().unwrap_or(Cause::Transport(cause)); // no layer of MQTT was open yet
         if cause == Cause::Requested {
             self.leave_at = None;
         }
