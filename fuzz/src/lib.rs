@@ -8,6 +8,8 @@ mod input;
 pub mod journal;
 pub mod packet;
 pub mod properties;
+pub mod proxy;
 pub mod session;
 pub mod topic;
 pub mod url;
+pub mod websocket;

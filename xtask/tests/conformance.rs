@@ -7,13 +7,7 @@ use xtask::workspace::{TextFile, Workspace};
 
 /// What waits for something that is not there yet: table, row, and what is missing. Once that is there, its line is taken
 /// out here, and the row must have its test.
-const PENDING: &[(&str, &str, &str)] = &[
-    ("hard-cases", "128", "websocket"),
-    ("mqtt311", "MQTT-6.0.0-1", "websocket"),
-    ("mqtt311", "MQTT-6.0.0-3", "websocket"),
-    ("mqtt5", "MQTT-6.0.0-1", "websocket"),
-    ("mqtt5", "MQTT-6.0.0-3", "websocket"),
-];
+const PENDING: &[(&str, &str, &str)] = &[];
 
 /// Rows of each table: what is known to go wrong, the statements that lay a duty on a client or that it can see broken, and
 /// what its state machines do.

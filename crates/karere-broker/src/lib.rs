@@ -1,12 +1,13 @@
 //! A small MQTT broker for development and tests.
 //!
 //! **Not for production.** All it knows is in memory and gone when it ends; it trusts its clients with its memory, knows
-//! users but no permissions and no TLS, and can be told to misbehave. What it is good for: starting in a few
+//! users but no permissions, and can be told to misbehave. What it is good for: starting in a few
 //! microseconds on any port, in the same process as the code under test; repeating a run exactly; losing, delaying,
 //! doubling or mutilating any packet on request; and speaking 3.1, 3.1.1 and 5.0 on one port.
 //!
 //! [`Broker`] is a state machine without I/O, clock and randomness: bytes and time come in, bytes and deadlines are
-//! asked for, and the same inputs give the same outputs. [`Server`] puts it behind TCP and Unix sockets:
+//! asked for, and the same inputs give the same outputs. [`Server`] puts it behind TCP and Unix sockets, with the features
+//! `tls` and `websocket` also behind TLS, WebSocket, and WebSocket over TLS:
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::TcpStream};

@@ -164,12 +164,3 @@ impl fmt::Display for InvalidUrl {
 }
 
 impl core::error::Error for InvalidUrl {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tcp(host: &str, port: u16) -> Endpoint {
-        Endpoint::tcp(host, port)
-    }
-}

@@ -26,6 +26,11 @@ pub trait Layer: Send + fmt::Debug {
     /// What people call it: "TLS", "WebSocket", "HTTP proxy".
     fn name(&self) -> &'static str;
 
+    /// What to say when the other side has closed before this layer's handshake was over, and what may be the matter.
+    fn ended_early(&self) -> &'static str {
+        "the other side closed during the handshake"
+    }
+
     /// Queues an orderly goodbye, such as close_notify or a Close frame.
     fn close(&mut self, wire: &mut SendBuf);
 }

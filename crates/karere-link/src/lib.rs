@@ -33,7 +33,7 @@ pub use link::{Close, Event, Link, Resting, Use};
 pub use options::{Acknowledge, FirstConnection, Options, OptionsError, Parts};
 pub use policy::{Policy, Reconnect, Redirect, Refresh};
 pub use problem::{DialError, DialProblem, Failure};
-pub use proxy::Proxy;
+pub use proxy::{InvalidVariable, NameLookup, Proxies, Proxy, ProxyKind, ProxyTarget};
 pub use route::{Credentials, Rank, Server};
 pub use socket::{SocketOptions, TcpKeepAlive};
 pub use stack::Stack;

@@ -32,7 +32,7 @@ use crate::{
     class::{Class, Verdict, verdict},
     dialer::{Attempt, Dial, Dialed, Dialer, Orders, Pace},
     endpoint::Endpoint,
-    layer::LayerError,
+    layer::{Layer, LayerError},
     policy::{Policy, Reconnect, Refresh},
     problem::{DialError, DialProblem},
     route::{Route, Server},
@@ -217,9 +217,10 @@ impl Link {
         self.route.set_servers(servers);
     }
 
-    /// Changes how servers are spoken to, from the next attempt on.
-    pub fn set_ways(&mut self, ways: Ways) {
-        self.ways = ways;
+    /// Says how TLS is spoken, from the next attempt on, unless that was said before.
+    #[cfg(feature = "tls")]
+    pub fn provide_tls(&mut self, tls: crate::Tls) {
+        self.ways.tls.get_or_insert(tls);
     }
 
     /// Changes how the link behaves from the next attempt on.
@@ -361,12 +362,14 @@ impl Link {
             Phase::Open(open) => Some(open.life),
             Phase::Closing { life, .. } => *life,
             Phase::Handshaking { .. } => {
-                let layer = self.pipe.stack.opening().unwrap_or("connection");
+                let opening = self.pipe.stack.opening();
+                let early = opening.map_or("the other side closed at once", Layer::ended_early);
                 let why = match cause {
-                    Cause::Transport(CloseCause::Failed(why)) => why.as_str(),
-                    _ => "the other side closed during the handshake",
+                    Cause::Transport(CloseCause::Failed(why)) => format!("{early} ({why})"),
+                    _ => early.to_owned(),
                 };
-                return self.fail(now, DialProblem::Layer(format!("{layer}: {why}")));
+                return self
+                    .fail(now, DialProblem::Layer(format!("{}: {why}", opening.map_or("connection", Layer::name))));
             }
             Phase::Idle
             | Phase::Refreshing { .. }
@@ -418,8 +421,8 @@ impl Link {
                 self.dialed(now, dialed);
             }
             Phase::Handshaking { deadline, .. } if *deadline <= now => {
-                let layer = self.pipe.stack.opening().unwrap_or("connection");
-                self.handle_failed(now, format!("{layer}: the handshake took too long"));
+                let layer = self.pipe.stack.opening().map_or("connection", Layer::name);
+                self.handle_failed(now, format!("{layer}: the other side has not finished the handshake in time"));
             }
             Phase::Open(open) if open.fail_back.poll_timeout().is_some_and(|deadline| deadline <= now) => {
                 let pace = pace(&self.policy);

@@ -14,6 +14,7 @@ use crate::{
     backoff::{Jitter, Rng},
     endpoint::{Endpoint, InvalidUrl},
     policy::{Policy, Reconnect, Redirect, Refresh},
+    proxy::Proxies,
     route::{Credentials, Rank, Server},
     socket::{SocketOptions, TcpKeepAlive},
     transport::Ways,
@@ -451,6 +452,14 @@ impl Options {
         self
     }
 
+    /// Sets the proxies through which servers are reached: [`Proxies::all`] one for all of them, or
+    /// [`Proxies::from_environment`]. Default: none.
+    #[must_use]
+    pub fn proxies(mut self, proxies: impl Into<Proxies>) -> Self {
+        self.ways.proxies = proxies.into();
+        self
+    }
+
     /// Says how TLS is spoken with servers that want it (`mqtts`, `wss`). Default: with TLS 1.2 or 1.3, and the
     /// certificate authorities of this machine.
     #[cfg(feature = "tls")]
@@ -601,6 +610,8 @@ pub enum OptionsError {
     Property(InvalidProperty),
     /// A session that is to be kept needs a client identifier that is known the next time.
     RandomIdWithSession,
+    /// TLS is wanted and cannot be had.
+    Tls(String),
     /// A text is no string of MQTT.
     String(&'static str, InvalidString),
     /// The URL is wrong.
@@ -621,6 +632,7 @@ impl fmt::Display for OptionsError {
                 "a session that is to be kept needs a client identifier; set one, or let the session end with its \
                  connection",
             ),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
             Self::String(what, why) => write!(f, "{what} {why}"),
             Self::Url(url) => url.fmt(f),
         }

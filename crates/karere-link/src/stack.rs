@@ -36,8 +36,14 @@ impl Stack {
     }
 
     /// The layer whose handshake is not over, the one nearest to the socket first.
-    pub fn opening(&self) -> Option<&'static str> {
-        self.stages.iter().find(|stage| !stage.open).map(|stage| stage.layer.name())
+    pub fn opening(&self) -> Option<&dyn Layer> {
+        self.stages.iter().find(|stage| !stage.open).map(|stage| &*stage.layer)
+    }
+
+    /// What its layers are called, socket side first.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.stages.iter().map(|stage| stage.layer.name()).collect()
     }
 
     /// True when there is no layer: received bytes are MQTT's as they are.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, client::danger::ServerCertVerifier, pki_types::ServerName};
 
-use self::{layer::server_name, witness::Witness};
 pub(crate) use self::layer::TlsLayer;
+use self::{layer::server_name, witness::Witness};
 use crate::layer::{Layer, LayerError};
 
 /// How TLS is spoken: a finished configuration of rustls. Cloning it is cheap.
 ///
-/// Connections with clones of one `Tls` resume each other's sessions. Whether a certificate is valid at the time is asked of
-/// the configuration's own clock ([`ClientConfig::time_provider`]).
+/// Connections with clones of one `Tls` resume each other's sessions. Whether a certificate is valid at the time is
+/// asked of the configuration's own clock ([`ClientConfig::time_provider`]).
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -44,7 +44,8 @@ impl Tls {
         Ok(Self { config, witness: Some(witness), server_name: None })
     }
 
-    /// Asks for the certificate of `name`, whatever host is dialed: for a tunnel, or a server known by its address only.
+    /// Asks for the certificate of `name`, whatever host is dialed: for a tunnel, or a server known by its address
+    /// only.
     ///
     /// # Errors
     ///
@@ -61,6 +62,18 @@ impl Tls {
     /// [`LayerError`] when `host` can stand in no certificate.
     pub fn layer(&self, host: &str) -> Result<Box<dyn Layer>, LayerError> {
         Ok(Box::new(TlsLayer::new(self, host)?))
+    }
+
+    /// A layer for one connection to a proxy: it is asked for its own certificate, and offered no application protocol,
+    /// since what is set for the server says nothing about it.
+    ///
+    /// # Errors
+    ///
+    /// [`LayerError`] when `host` can stand in no certificate.
+    pub fn proxy_layer(&self, host: &str) -> Result<Box<dyn Layer>, LayerError> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        Self { config: Arc::new(config), witness: self.witness.clone(), server_name: None }.layer(host)
     }
 
     /// The configuration.

@@ -24,11 +24,15 @@ mod log;
 pub mod oneshot;
 mod router;
 pub mod sync;
+#[cfg(feature = "tls")]
+pub mod tls;
 
+#[cfg(feature = "websocket")]
+pub use karere_link::WebSocketOptions;
 pub use karere_link::{
     AccessHook, Acknowledge, Address, Credentials, DialError, DialProblem, Endpoint, FirstConnection, Framing,
-    InvalidUrl, Jitter, Options, OptionsError, Policy, Rank, Reconnect, Redirect, Refresh, Security, Server,
-    SocketOptions, TcpKeepAlive, Transport, Url,
+    InvalidUrl, InvalidVariable, Jitter, Options, OptionsError, Policy, Proxies, Proxy, ProxyKind, Rank, Reconnect,
+    Redirect, Refresh, Security, Server, SocketOptions, TcpKeepAlive, Transport, Url,
 };
 pub use karere_proto::{
     Filter, InvalidFilter, InvalidProperty, InvalidQoS, InvalidString, InvalidTopic, PacketId, Properties, PropertyId,

@@ -1,28 +1,47 @@
-//! TCP and Unix sockets in front of a broker: the only part with sockets, a thread and a clock.
+//! Sockets in front of a broker: the only part with sockets, a thread and a clock.
 //!
 //! One thread serves all connections. A turn reads what has arrived, hands it to the broker under its lock, takes what the
 //! broker has to say, and writes it after the lock is released, with one system call for each connection. A connection
 //! that does not take what is written to it is not read either.
+//!
+//! MQTT travels in TCP and Unix sockets; with the feature `tls` also in TLS, with `websocket` also in a WebSocket, with both
+//! in a WebSocket in TLS. The broker and its faults see the bytes of MQTT alone.
 
+mod address;
+mod channel;
+mod layer;
+mod layering;
+mod options;
 mod reactor;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+mod troubles;
+#[cfg(feature = "websocket")]
+mod upgrade;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use core::fmt;
 use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{Builder, JoinHandle},
+    thread::JoinHandle,
 };
 
 use mio::Waker;
 
 use crate::{broker::Broker, config::Config};
-use reactor::Reactor;
+
+pub use address::Address;
+pub use options::{Options, StartError};
+pub use troubles::Trouble;
+use troubles::Troubles;
+#[cfg(feature = "websocket")]
+pub use upgrade::Subprotocol;
 
 /// A broker behind sockets. Ends, and closes all connections, when it is stopped or dropped.
 #[must_use = "the broker ends when this is dropped"]
@@ -35,6 +54,7 @@ pub struct Server {
 /// What the thread and the [`Server`] share.
 struct Shared {
     broker: Mutex<Broker>,
+    troubles: Mutex<Troubles>,
     waker: Waker,
     stop: AtomicBool,
 }
@@ -75,12 +95,38 @@ impl Server {
         &self.addresses
     }
 
-    /// The first TCP address of [`local_addrs`](Self::local_addrs).
+    /// The first TCP address of [`local_addrs`](Self::local_addrs), without TLS and WebSocket.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.addresses.iter().find_map(|address| match address {
-            Address::Tcp(address) => Some(*address),
-            Address::Unix(_) => None,
-        })
+        self.first(|address| if let Address::Tcp(address) = address { Some(*address) } else { None })
+    }
+
+    /// The first address of [`local_addrs`](Self::local_addrs) with TLS and without WebSocket.
+    #[cfg(feature = "tls")]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.first(|address| if let Address::Tls(address) = address { Some(*address) } else { None })
+    }
+
+    /// The first address of [`local_addrs`](Self::local_addrs) with WebSocket and without TLS.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_addr(&self) -> Option<SocketAddr> {
+        self.first(|address| if let Address::WebSocket(address) = address { Some(*address) } else { None })
+    }
+
+    /// The first address of [`local_addrs`](Self::local_addrs) with WebSocket over TLS.
+    #[cfg(all(feature = "tls", feature = "websocket"))]
+    pub fn secure_websocket_addr(&self) -> Option<SocketAddr> {
+        self.first(|address| if let Address::SecureWebSocket(address) = address { Some(*address) } else { None })
+    }
+
+    /// Connections on which TLS or WebSocket went wrong, oldest first; the last 100 of them.
+    ///
+    /// The broker does not know more of them than that they were opened and lost.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.shared.troubles().list()
+    }
+
+    fn first(&self, of_kind: impl Fn(&Address) -> Option<SocketAddr>) -> Option<SocketAddr> {
+        self.addresses.iter().find_map(of_kind)
     }
 
     fn join(&mut self) {
@@ -111,103 +157,12 @@ impl Shared {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wake(&self) {
         // Fails only when the kernel has no memory left; then the next event or deadline wakes the thread.
         let _ = self.waker.wake();
-    }
-}
-
-/// Where a [`Server`] is to listen.
-#[derive(Debug)]
-#[must_use]
-pub struct Options {
-    broker: Broker,
-    addresses: Vec<Address>,
-}
-
-impl Options {
-    const fn new(broker: Broker) -> Self {
-        Self { broker, addresses: Vec::new() }
-    }
-
-    /// Listens on a TCP address; port 0 is any free one.
-    pub fn tcp(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.addresses.push(Address::Tcp(address.into()));
-        self
-    }
-
-    /// Listens on a Unix socket. A file left behind by one that nobody listens on any more is replaced; the new one is
-    /// removed at the end.
-    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
-        self.addresses.push(Address::Unix(path.into()));
-        self
-    }
-
-    /// Binds the addresses, a free port of 127.0.0.1 if there are none, and starts the thread.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`] names the address that cannot be listened on, and why; none is listened on then.
-    pub fn start(mut self) -> Result<Server, StartError> {
-        if self.addresses.is_empty() {
-            self.addresses.push(Address::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-        }
-        let set_up = |source| StartError { address: None, source };
-        let mut reactor = Reactor::new().map_err(set_up)?;
-        let mut addresses = Vec::with_capacity(self.addresses.len());
-        for address in self.addresses {
-            let bound = reactor.listen(&address);
-            addresses.push(bound.map_err(|source| StartError { address: Some(address), source })?);
-        }
-        let waker = reactor.waker().map_err(set_up)?;
-        let shared = Arc::new(Shared { broker: Mutex::new(self.broker), waker, stop: AtomicBool::new(false) });
-        let for_thread = Arc::clone(&shared);
-        let thread =
-            Builder::new().name("karere-broker".into()).spawn(move || reactor.run(&for_thread)).map_err(set_up)?;
-        Ok(Server { shared, addresses, thread: Some(thread) })
-    }
-}
-
-/// Where a [`Server`] listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Address {
-    /// An IP address and port.
-    Tcp(SocketAddr),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "TCP address {address}"),
-            Self::Unix(path) => write!(f, "Unix socket {}", path.display()),
-        }
-    }
-}
-
-/// Why a [`Server`] could not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct StartError {
-    /// The address that could not be listened on; `None` when the failure is none of theirs.
-    pub address: Option<Address>,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
-            Some(address) => write!(f, "cannot listen on {address}"),
-            None => f.write_str("cannot start the thread that serves connections"),
-        }
-    }
-}
-
-impl core::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.source)
     }
 }

@@ -3,18 +3,22 @@
 use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    io::{self, ErrorKind, IoSlice},
+    io::{self, ErrorKind},
     sync::atomic::Ordering,
     time::Instant,
 };
 
 use bytes::BytesMut;
-use karere_proto::SendBuf;
 use mio::{Events, Poll, Token, Waker};
 
 use super::{
-    Address, Shared,
-    stream::{Acceptor, Stream},
+    Shared,
+    address::Address,
+    channel::{Channel, Received},
+    layer::End,
+    layering::Layering,
+    stream::Acceptor,
+    troubles::Trouble,
 };
 use crate::{
     broker::{Broker, Then},
@@ -29,12 +33,6 @@ const FIRST_ACCEPTOR: usize = 1;
 /// Read at once from one connection, so that none keeps the others waiting.
 const READ_SIZE: usize = 64 * 1024;
 
-/// A connection with more than this to be written is not read, and what the broker has for it stays there.
-const HIGH_WATER: usize = 1024 * 1024;
-
-/// As many slices as one system call takes usefully.
-const SLICES: usize = 64;
-
 /// How long a closed connection may take to read its last bytes. Closing at once, with bytes unread on this side, would
 /// reset the connection and take the DISCONNECT away that tells why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -44,7 +42,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Reactor {
     poll: Poll,
-    acceptors: Vec<Acceptor>,
+    listeners: Vec<Listener>,
     /// Some acceptor may have connections waiting.
     accept_at: Option<Instant>,
     sockets: BTreeMap<ConnectionId, Socket>,
@@ -68,11 +66,22 @@ struct Turn {
     opened: Vec<ConnectionId>,
     received: Vec<(ConnectionId, BytesMut)>,
     closed: Vec<ConnectionId>,
+    /// A layer has ended, its last words are to be written.
+    ended: Vec<ConnectionId>,
+    /// What went wrong, and where; told to people, not to the broker.
+    troubles: Vec<(ConnectionId, usize, String)>,
+}
+
+struct Listener {
+    acceptor: Acceptor,
+    address: Address,
+    layering: Layering,
 }
 
 struct Socket {
-    stream: Stream,
-    out: SendBuf,
+    channel: Channel,
+    /// The number of the listener it came in at.
+    listener: usize,
     /// The other side has finished sending: reading goes on to the end, whatever a short read says.
     read_closed: bool,
     /// The broker has more for it.
@@ -85,7 +94,7 @@ impl Reactor {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
-            acceptors: Vec::new(),
+            listeners: Vec::new(),
             accept_at: None,
             sockets: BTreeMap::new(),
             readable: BTreeSet::new(),
@@ -99,12 +108,12 @@ impl Reactor {
     }
 
     /// Listens on `address`; says where that is.
-    pub(super) fn listen(&mut self, address: &Address) -> io::Result<Address> {
+    pub(super) fn listen(&mut self, address: &Address, layering: Layering) -> io::Result<Address> {
         let mut acceptor = Acceptor::bind(address)?;
-        acceptor.register(self.poll.registry(), Token(FIRST_ACCEPTOR + self.acceptors.len()))?;
-        let bound = acceptor.local_addr()?;
-        self.acceptors.push(acceptor);
-        Ok(bound)
+        acceptor.register(self.poll.registry(), Token(FIRST_ACCEPTOR + self.listeners.len()))?;
+        let address = acceptor.port()?.map_or_else(|| address.clone(), |port| address.with_port(port));
+        self.listeners.push(Listener { acceptor, address: address.clone(), layering });
+        Ok(address)
     }
 
     pub(super) fn waker(&self) -> io::Result<Waker> {
@@ -131,6 +140,7 @@ impl Reactor {
             self.exchange(now, &mut broker);
             broker_timeout = broker.poll_timeout();
             drop(broker);
+            self.tell_troubles(shared); // before the client can know
             self.write(now);
             self.end_lingering(now);
         }
@@ -142,7 +152,7 @@ impl Reactor {
         self.write(now);
         for (_, mut socket) in core::mem::take(&mut self.sockets) {
             // Unread bytes would make the system reset the connection, and what was just written would be lost.
-            while socket.stream.read(&mut self.scratch).is_ok_and(|count| count > 0) {}
+            socket.channel.drain(&mut self.scratch);
         }
     }
 
@@ -157,14 +167,14 @@ impl Reactor {
 
     /// Something can be done without waiting for an event.
     fn has_work(&self) -> bool {
-        let reads = |id: &ConnectionId| self.sockets.get(id).is_some_and(Socket::has_room);
-        let takes = |id: &ConnectionId| self.sockets.get(id).is_some_and(|socket| socket.more && socket.has_room());
+        let reads = |id: &ConnectionId| self.sockets.get(id).is_some_and(|socket| socket.channel.has_room());
+        let takes = |id: &ConnectionId| self.sockets.get(id).is_some_and(|socket| socket.takes_more());
         self.readable.iter().any(reads) || self.writing.iter().any(takes)
     }
 
     fn handle_event(&mut self, event: &mio::event::Event) {
         let Token(token) = event.token();
-        let Some(number) = token.checked_sub(FIRST_ACCEPTOR + self.acceptors.len()) else {
+        let Some(number) = token.checked_sub(FIRST_ACCEPTOR + self.listeners.len()) else {
             if event.token() != WAKER {
                 self.accept_at = Some(Instant::now());
             }
@@ -178,7 +188,7 @@ impl Reactor {
             socket.read_closed |= event.is_read_closed() || event.is_error();
             self.readable.insert(id);
         }
-        if event.is_writable() && !socket.out.is_empty() {
+        if event.is_writable() && socket.channel.is_unwritten() {
             self.writing.insert(id);
         }
     }
@@ -188,9 +198,9 @@ impl Reactor {
             return;
         }
         self.accept_at = None;
-        for acceptor in &self.acceptors {
+        for (number, listener) in self.listeners.iter().enumerate() {
             loop {
-                let mut stream = match acceptor.accept() {
+                let mut stream = match listener.acceptor.accept() {
                     Ok(stream) => stream,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -200,10 +210,17 @@ impl Reactor {
                     }
                 };
                 let id = ConnectionId::new(self.accepted);
-                let token = Token(FIRST_ACCEPTOR + self.acceptors.len() + self.accepted as usize);
+                let token = Token(FIRST_ACCEPTOR + self.listeners.len() + self.accepted as usize);
                 self.accepted += 1;
+                let layers = match listener.layering.layers() {
+                    Ok(layers) => layers,
+                    Err(why) => {
+                        self.turn.troubles.push((id, number, why));
+                        continue;
+                    }
+                };
                 if stream.register(self.poll.registry(), token).is_ok() {
-                    self.sockets.insert(id, Socket::new(stream));
+                    self.sockets.insert(id, Socket::new(Channel::new(stream, layers), number));
                     self.turn.opened.push(id);
                 }
             }
@@ -212,34 +229,45 @@ impl Reactor {
 
     /// Reads once from each connection that has something and is not to wait.
     fn read(&mut self) {
-        let Self { sockets, readable, scratch, arena, turn, .. } = self;
+        let Self { sockets, readable, writing, scratch, arena, turn, .. } = self;
         readable.retain(|&id| {
             let Some(socket) = sockets.get_mut(&id) else {
                 return false;
             };
-            if !socket.has_room() {
+            if !socket.channel.has_room() {
                 return true;
             }
-            match socket.stream.read(scratch) {
-                Ok(0) => {
-                    turn.closed.push(id);
-                    false
-                }
-                Ok(count) => {
-                    if !socket.lingering {
-                        arena.extend_from_slice(&scratch[..count]);
-                        turn.received.push((id, arena.split()));
-                    }
-                    // A short read has emptied the socket; what comes later is a new event.
-                    count == scratch.len() || socket.read_closed
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => true,
-                Err(_) => {
-                    turn.closed.push(id);
-                    false
-                }
+            let Received { count, end } = match socket.channel.read(scratch, arena) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => return true,
+                Err(_) => Received { count: 0, end: None },
+            };
+            if !arena.is_empty() {
+                turn.received.push((id, arena.split()));
             }
+            match end {
+                Some(end) => {
+                    turn.ended.push(id);
+                    if let End::Broken(why) = end {
+                        turn.troubles.push((id, socket.listener, why));
+                    }
+                }
+                None if count == 0 => {
+                    turn.closed.push(id);
+                    if socket.channel.is_opening() {
+                        turn.troubles.push((id, socket.listener, "the client left in a handshake".to_owned()));
+                    }
+                    return false;
+                }
+                // A handshake's answer, or what waited for its end.
+                None if socket.channel.has_layers() && socket.channel.is_unwritten() => {
+                    writing.insert(id);
+                }
+                None => {}
+            }
+            // A short read has emptied the socket; what comes later is a new event.
+            count == scratch.len() || socket.read_closed
         });
     }
 
@@ -255,18 +283,38 @@ impl Reactor {
             broker.handle_closed(now, id);
             self.sockets.remove(&id);
         }
+        for id in core::mem::take(&mut self.turn.ended) {
+            broker.handle_closed(now, id);
+            self.end(now, id);
+        }
         broker.handle_timeout(now);
         self.note_ready(broker);
         for id in &self.writing {
             if let Some(socket) = self.sockets.get_mut(id)
-                && socket.more
-                && socket.has_room()
+                && socket.takes_more()
             {
                 socket.more = false;
-                socket.then = broker.poll_bytes(now, *id, &mut socket.out);
+                socket.then = broker.poll_bytes(now, *id, socket.channel.out());
+                if socket.then == Then::Close && socket.channel.is_opening() {
+                    let why = "a handshake was not over when the broker closed the connection".to_owned();
+                    self.turn.troubles.push((*id, socket.listener, why));
+                }
             }
         }
         self.note_ready(broker); // those with more than was taken are named again
+    }
+
+    /// Writes the last words of a connection and closes it, soon whether they are taken or not.
+    fn end(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.channel.close();
+            socket.then = Then::Close;
+            socket.more = false;
+            self.writing.insert(id);
+            if let Some(deadline) = now.checked_add(LINGER) {
+                self.lingering.push_back((deadline, id));
+            }
+        }
     }
 
     fn note_ready(&mut self, broker: &mut Broker) {
@@ -284,11 +332,11 @@ impl Reactor {
             let Some(socket) = sockets.get_mut(&id) else {
                 return false;
             };
-            match socket.write() {
-                Ok(()) if !socket.out.is_empty() => false, // an event says when it goes on
+            match socket.channel.write(socket.then) {
+                Ok(()) if socket.channel.is_unwritten() => false, // an event says when it goes on
                 Ok(()) if socket.then == Then::Close && !socket.lingering => {
                     socket.lingering = true;
-                    socket.stream.finish();
+                    socket.channel.finish();
                     readable.insert(id);
                     if let Some(deadline) = now.checked_add(LINGER) {
                         lingering.push_back((deadline, id));
@@ -298,13 +346,23 @@ impl Reactor {
                 Ok(()) => socket.more,
                 Err(_) => {
                     // Reading tells the rest: it fails as well, once what came before was read.
-                    socket.out.clear();
+                    socket.channel.clear();
                     socket.read_closed = true;
                     readable.insert(id);
                     false
                 }
             }
         });
+    }
+
+    fn tell_troubles(&mut self, shared: &Shared) {
+        if self.turn.troubles.is_empty() {
+            return;
+        }
+        let mut told = shared.troubles();
+        for (connection, listener, why) in self.turn.troubles.drain(..) {
+            told.add(Trouble { address: self.listeners[listener].address.clone(), connection, why });
+        }
     }
 
     fn end_lingering(&mut self, now: Instant) {
@@ -319,29 +377,12 @@ impl Reactor {
 }
 
 impl Socket {
-    fn new(stream: Stream) -> Self {
-        let out = SendBuf::new();
-        Self { stream, out, read_closed: false, more: false, then: Then::KeepOpen, lingering: false }
+    const fn new(channel: Channel, listener: usize) -> Self {
+        Self { channel, listener, read_closed: false, more: false, then: Then::KeepOpen, lingering: false }
     }
 
-    /// What is to be written is little enough to take more, and to read more that may lead to more.
-    const fn has_room(&self) -> bool {
-        self.out.len() <= HIGH_WATER
-    }
-
-    /// Writes until all is written or no more is taken.
-    fn write(&mut self) -> io::Result<()> {
-        while !self.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = self.out.slices(&mut slices);
-            match self.stream.write_vectored(&slices[..count]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => self.out.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    /// The broker has more for it, and it may have it.
+    fn takes_more(&self) -> bool {
+        self.more && self.channel.has_room()
     }
 }

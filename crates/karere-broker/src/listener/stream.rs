@@ -1,4 +1,4 @@
-//! The two kinds of sockets behind one face.
+//! The two kinds of sockets behind one face, without the layers above them.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -8,13 +8,16 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Source, net};
 
-use super::Address;
+use super::address::{Address, Place};
 
 /// A socket that connections come in on.
 pub(super) enum Acceptor {
     Tcp(net::TcpListener),
     #[cfg(unix)]
-    Unix(net::UnixListener, SocketFile),
+    Unix {
+        listener: net::UnixListener,
+        _file: SocketFile,
+    },
 }
 
 /// The file of a Unix socket, removed at the end.
@@ -22,26 +25,27 @@ pub(super) struct SocketFile(PathBuf);
 
 impl Acceptor {
     pub(super) fn bind(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp(address) => net::TcpListener::bind(*address).map(Self::Tcp),
+        match address.socket() {
+            Place::Ip(address) => net::TcpListener::bind(address).map(Self::Tcp),
             #[cfg(unix)]
-            Address::Unix(path) => {
+            Place::File(path) => {
                 let stale = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
                 if std::os::unix::net::UnixStream::connect(path).is_err_and(|error| stale(&error)) {
                     std::fs::remove_file(path)?;
                 }
-                Ok(Self::Unix(net::UnixListener::bind(path)?, SocketFile(path.clone())))
+                Ok(Self::Unix { listener: net::UnixListener::bind(path)?, _file: SocketFile(path.to_owned()) })
             }
             #[cfg(not(unix))]
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Place::File(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    pub(super) fn local_addr(&self) -> io::Result<Address> {
+    /// The real port of an IP address, which may have been asked for as any free one.
+    pub(super) fn port(&self) -> io::Result<Option<u16>> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Tcp(listener) => listener.local_addr().map(|address| Some(address.port())),
             #[cfg(unix)]
-            Self::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+            Self::Unix { .. } => Ok(None),
         }
     }
 
@@ -54,7 +58,7 @@ impl Acceptor {
                 Ok(Stream::Tcp(stream))
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix { listener, .. } => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
         }
     }
 
@@ -62,7 +66,7 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
             #[cfg(unix)]
-            Self::Unix(listener, _) => listener.register(registry, token, Interest::READABLE),
+            Self::Unix { listener, .. } => listener.register(registry, token, Interest::READABLE),
         }
     }
 }

@@ -169,6 +169,10 @@ const VERSION: &[u8] = b"HTTP/1.";
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 impl Layer for HttpConnect {
+    fn name(&self) -> &'static str {
+        self.way.layer
+    }
+
     fn open(&mut self, _: Instant, input: &mut BytesMut, output: &mut BytesMut) -> Result<Progress, LayerError> {
         loop {
             match self.step {
@@ -250,13 +254,18 @@ impl fmt::Display for Refusal<'_> {
             429 => f.write_str("refuses so many connections (429); let them be fewer, or wait longer between attempts"),
             500 => f.write_str("has an error of its own (500); its log may tell more"),
             502 => {
-                write!(f, "cannot reach {way} (502); see whether the server is up, and the name right where the proxy is")
+                write!(
+                    f,
+                    "cannot reach {way} (502); see whether the server is up, and the name right where the proxy is"
+                )
             }
             503 => write!(
                 f,
                 "cannot open a way to {way} now (503): it is overloaded, or cannot find the server; its log may tell more"
             ),
-            504 => write!(f, "got no answer from {way} in time (504); see whether the server is up and reachable from it"),
+            504 => {
+                write!(f, "got no answer from {way} in time (504); see whether the server is up and reachable from it")
+            }
             300..=399 => write!(f, "sends the client elsewhere ({code}), which is not followed; give that proxy's URL"),
             _ => write!(f, "does not open the way to {way} (status {code})"),
         }

@@ -239,11 +239,14 @@ impl Proxy {
         })
     }
 
-    /// What its protocol has no way to say, or this build no way to do.
+    /// What its protocol has no way to say, or this build no way to do; goes on after "it has".
     fn problem(&self) -> Option<&'static str> {
-        let credentials = self.credentials()?;
+        let credentials = self.credentials().unwrap_or(Credentials { user_name: "", password: "" });
         let too_long = |text: &str| text.len() > 255;
         match self.kind {
+            ProxyKind::Https if cfg!(not(feature = "tls")) => {
+                Some("TLS in its way, which this build does not have; turn the feature `tls` on")
+            }
             ProxyKind::Http | ProxyKind::Https if credentials.user_name.contains(':') => {
                 Some("a user name with a colon, which HTTP has no way to tell (RFC 7617, §2)")
             }
@@ -280,7 +283,9 @@ fn without_misplaced_password(url: &str) -> String {
     let (scheme, place) = url.split_at(place_at);
     let colon_from = place.rfind(']').unwrap_or(0);
     match place[colon_from..].split_once(':') {
-        Some((before, after)) if !url.contains('@') && !after.trim_end_matches('/').bytes().all(|b| b.is_ascii_digit()) => {
+        Some((before, after))
+            if !url.contains('@') && !after.trim_end_matches('/').bytes().all(|b| b.is_ascii_digit()) =>
+        {
             format!("{scheme}{}{before}:…", &place[..colon_from])
         }
         _ => url.to_owned(),

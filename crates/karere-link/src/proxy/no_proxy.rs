@@ -79,7 +79,7 @@ fn address(ip: IpAddr) -> Hosts {
 
 fn network(address: &str, bits: &str) -> Option<Hosts> {
     let written: IpAddr = address.parse().ok()?;
-    let bits = bits.parse().ok().filter(|&bits| bits <= width(written))?;
+    let bits: u32 = bits.parse().ok().filter(|&bits| bits <= width(written))?;
     let ip = written.to_canonical();
     // A range of IPv4 addresses in IPv6's form counts the 96 bits before them.
     match bits.checked_sub(width(written) - width(ip)) {

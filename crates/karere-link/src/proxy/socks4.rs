@@ -79,6 +79,10 @@ const GRANTED: u8 = 90;
 const REPLY: usize = 8;
 
 impl Layer for Socks4 {
+    fn name(&self) -> &'static str {
+        self.way.layer
+    }
+
     fn open(&mut self, _: Instant, input: &mut BytesMut, output: &mut BytesMut) -> Result<Progress, LayerError> {
         match self.step {
             Step::Ask if input.is_empty() => return Ok(Progress::Handshaking),

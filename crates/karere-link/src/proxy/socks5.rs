@@ -156,7 +156,9 @@ impl Socks5 {
                 Some(&length) => 1 + usize::from(length),
             },
             Some(&other) => {
-                return Err(self.way.fail(format_args!("tells an address of a kind that there is not (0x{other:02x})")));
+                return Err(self
+                    .way
+                    .fail(format_args!("tells an address of a kind that there is not (0x{other:02x})")));
             }
         };
         Ok(Some(4 + address + 2))
@@ -176,6 +178,10 @@ const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
 impl Layer for Socks5 {
+    fn name(&self) -> &'static str {
+        self.way.layer
+    }
+
     fn open(&mut self, _: Instant, input: &mut BytesMut, output: &mut BytesMut) -> Result<Progress, LayerError> {
         loop {
             match self.step {

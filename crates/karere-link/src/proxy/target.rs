@@ -35,7 +35,7 @@ impl ProxyTarget {
 /// From a proxy to a target; it words what goes wrong on it.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
-    layer: &'static str,
+    pub(super) layer: &'static str,
     proxy: String,
     pub(super) target: ProxyTarget,
 }

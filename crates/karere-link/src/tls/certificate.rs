@@ -56,12 +56,12 @@ impl<'a> Element<'a> {
     fn read_any(input: &'a [u8]) -> Option<Self> {
         let (&[tag, short], rest) = input.split_first_chunk::<2>()?;
         let (len, rest) = match short {
-            0..0x80 => (usize::from(short), rest),
+            0..=0x7F => (usize::from(short), rest),
             0x81..=0x84 => {
                 let (len, rest) = rest.split_at_checked(usize::from(short - 0x80))?;
                 (len.iter().fold(0, |len, &byte| len << 8 | usize::from(byte)), rest)
             }
-            _ => return None,
+            0x80 | 0x85.. => return None, // of indefinite length, which DER does not have; or too long
         };
         let (contents, rest) = rest.split_at_checked(len)?;
         Some(Self { tag, contents, rest })

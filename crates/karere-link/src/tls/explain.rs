@@ -55,8 +55,8 @@ fn certificate(error: &CertificateError, facts: &Facts<'_>) -> String {
     match error {
         CertificateError::Expired => format!("the server's certificate{whose} has expired: it has to be renewed"),
         CertificateError::ExpiredContext { time, not_after } => format!(
-            "the server's certificate{whose}, or one it was signed with, expired at {}, and it is {}: it has to be renewed, or \
-             this clock is wrong",
+            "the server's certificate{whose}, or one it was signed with, expired at {}, and it is {}: it has to be \
+             renewed, or this clock is wrong",
             utc(*not_after),
             utc(*time)
         ),
@@ -64,8 +64,8 @@ fn certificate(error: &CertificateError, facts: &Facts<'_>) -> String {
             format!("the server's certificate{whose} is not valid yet: is this clock right?")
         }
         CertificateError::NotValidYetContext { time, not_before } => format!(
-            "the server's certificate{whose}, or one it was signed with, is not valid before {}, and it is {}: is this clock \
-             right?",
+            "the server's certificate{whose}, or one it was signed with, is not valid before {}, and it is {}: is \
+             this clock right?",
             utc(*not_before),
             utc(*time)
         ),
@@ -78,8 +78,8 @@ fn certificate(error: &CertificateError, facts: &Facts<'_>) -> String {
             format!("the server's certificate{whose}, or one it was signed with, is revoked: do not trust this server")
         }
         CertificateError::UnknownRevocationStatus => format!(
-            "no revocation list covers the server's certificate{whose} or one it was signed with: give the lists of all CAs in \
-             its chain"
+            "no revocation list covers the server's certificate{whose} or one it was signed with: give the lists of \
+             all CAs in its chain"
         ),
         CertificateError::ExpiredRevocationList => {
             "a revocation list has expired: give the CA's current one".to_owned()
@@ -91,22 +91,22 @@ fn certificate(error: &CertificateError, facts: &Facts<'_>) -> String {
         CertificateError::BadSignature => {
             format!("a signature of the server's certificate{whose} or of its handshake is wrong")
         }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
-            "the server's certificate{whose} is not for servers: its extended key usage lacks serverAuth"
-        ),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            format!("the server's certificate{whose} is not for servers: its extended key usage lacks serverAuth")
+        }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
-            "the server's certificate{whose} is signed in a way that is not supported, such as SHA-1 or RSA with fewer than \
-             2048 bits: it has to be made anew"
+            "the server's certificate{whose} is signed in a way that is not supported, such as SHA-1 or RSA with \
+             fewer than 2048 bits: it has to be made anew"
         ),
         CertificateError::Other(other) => match other.to_string().as_str() {
             CA_AS_SERVER => format!(
-                "the server shows the certificate of a CA{whose} as its own: make a certificate for the server that is not \
-                 marked as a CA's (basicConstraints CA:FALSE), signed by that one"
+                "the server shows the certificate of a CA{whose} as its own: if it is the server's, give that very one as \
+                 a CA's; better, have one signed by it that is not marked as a CA's (basicConstraints CA:FALSE)"
             ),
             OLD_VERSION => format!(
-                "the server's certificate{whose} is of X.509 version 1, which cannot name hosts: make one of version 3, with a \
-                 subjectAltName"
+                "the server's certificate{whose} is of X.509 version 1, which cannot name hosts: make one of version \
+                 3, with a subjectAltName"
             ),
             other => format!("the server's certificate{whose} is refused: {other}"),
         },
@@ -125,8 +125,8 @@ fn unknown_issuer(shown: Option<&Shown>) -> String {
     let subject = &parties.subject;
     match parties.signed_by {
         SignedBy::Itself => format!(
-            "the server's certificate ({subject}) is self-signed, so nobody who is trusted vouches for it: if it is the \
-             server's, give it as that of a CA"
+            "the server's certificate ({subject}) is self-signed, so nobody who is trusted vouches for it: if it is \
+             the server's, give it as that of a CA"
         ),
         SignedBy::Another => {
             let sent = match certificates {
@@ -134,8 +134,8 @@ fn unknown_issuer(shown: Option<&Shown>) -> String {
                 count => format!("{} more", count - 1),
             };
             format!(
-                "nobody who is trusted has signed the server's certificate ({subject}), which {} issued: give the certificate \
-                 of its CA; with it the server sent {sent}, and wanted is that of {last_issuer}",
+                "nobody who is trusted has signed the server's certificate ({subject}), which {} issued: give the \
+                 certificate of its CA; with it the server sent {sent}, and wanted is that of {last_issuer}",
                 parties.issuer
             )
         }
@@ -150,7 +150,8 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String], whose: &str) -> S
     let more = presented.len().saturating_sub(MOST_NAMES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!(
-        "the server's certificate{whose} is for {names}{more}, not for {}: connect by a name it has, or have it made for this one",
+        "the server's certificate{whose} is for {names}{more}, not for {}: connect by a name it \
+         has, or have it made for this one",
         quoted(expected)
     )
 }
@@ -245,7 +246,7 @@ fn alert_meaning(alert: AlertDescription, own: Own) -> &'static str {
             "no cipher suite is in common, or it does not take the client certificate; its log says more"
         }
         (AlertDescription::UnknownCA, Own::Certificate) => {
-            "it does not trust who issued the client certificate: use one of a CA it trusts, and give the chain up to that"
+            "it does not trust who issued the client certificate: use one of a CA it trusts, with the chain up to that"
         }
         (AlertDescription::CertificateExpired, Own::Certificate) => {
             "the client certificate has expired, or is not valid yet: renew it"

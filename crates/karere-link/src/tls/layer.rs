@@ -26,8 +26,8 @@ pub(super) const TLS: &str = "TLS";
 
 /// TLS of one connection.
 ///
-/// That the stream ends without close_notify is not told apart from an end with it: packets of MQTT say how long they are,
-/// so whoever cuts the stream gains no more than by resetting the connection.
+/// That the stream ends without close_notify is not told apart from an end with it: packets of MQTT say how long they
+/// are, so whoever cuts the stream gains no more than by resetting the connection.
 pub(crate) struct TlsLayer {
     connection: ClientConnection,
     name: ServerName<'static>,
@@ -57,25 +57,8 @@ impl TlsLayer {
         let connection = ClientConnection::new(Arc::clone(&tls.config), name.clone())
             .map_err(|error| LayerError::new(TLS, format!("cannot begin: {error}")))?;
         let witness = tls.witness.clone();
-        let own =
-            if tls.config.client_auth_cert_resolver.has_certs() { Own::Certificate } else { Own::Nothing };
+        let own = if tls.config.client_auth_cert_resolver.has_certs() { Own::Certificate } else { Own::Nothing };
         Ok(Self { connection, name, witness, own, first: Some(First::default()), end: End::Open })
-    }
-
-    /// The server has closed its side: an error while the handshake is not over, which says what the server may be.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the link does not tell layers that the stream has ended"))]
-    pub(crate) fn handle_end(&self) -> Result<(), LayerError> {
-        if !self.connection.is_handshaking() {
-            return Ok(());
-        }
-        let why = match &self.first {
-            Some(first) if first.bytes().is_empty() => {
-                "the server closed the connection without an answer to TLS: perhaps this port does not speak it (MQTT over TLS \
-                 is usually on 8883, MQTT without on 1883), or the server has no certificate"
-            }
-            _ => "the server closed the connection in the middle of the handshake: see its log",
-        };
-        Err(LayerError::new(TLS, why))
     }
 
     /// Decrypts what is complete in `input`.
@@ -121,7 +104,8 @@ impl TlsLayer {
             if filled == 0 {
                 return Ok(());
             }
-            let taken = self.connection.writer().write_vectored(&slices[..filled]).map_err(|error| self.broken(&error))?;
+            let taken =
+                self.connection.writer().write_vectored(&slices[..filled]).map_err(|error| self.broken(&error))?;
             if taken == 0 {
                 return Err(LayerError::new(TLS, "has used up its keys: the connection has to be made anew"));
             }
@@ -164,6 +148,20 @@ impl TlsLayer {
 const SLICES: usize = 16;
 
 impl Layer for TlsLayer {
+    fn ended_early(&self) -> &'static str {
+        match &self.first {
+            Some(first) if first.bytes().is_empty() => {
+                "the server closed the connection without an answer to TLS: perhaps this port does not speak it \
+                 (MQTT over TLS is usually on 8883, MQTT without on 1883), or the server has no certificate"
+            }
+            _ => "the server closed the connection in the middle of the handshake: see its log",
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        TLS
+    }
+
     fn open(&mut self, _: Instant, input: &mut BytesMut, output: &mut BytesMut) -> Result<Progress, LayerError> {
         if let Some(first) = &mut self.first {
             first.note(input);

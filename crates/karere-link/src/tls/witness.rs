@@ -45,10 +45,8 @@ impl Witness {
         let Some(parties) = Parties::of(own) else {
             return;
         };
-        let last_issuer = others.last().and_then(|last| Parties::of(last)).map_or_else(
-            || parties.issuer.clone(),
-            |last| last.issuer,
-        );
+        let last_issuer =
+            others.last().and_then(|last| Parties::of(last)).map_or_else(|| parties.issuer.clone(), |last| last.issuer);
         let shown = Shown { certificates: 1 + others.len(), parties, last_issuer };
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((name.to_owned(), shown));
     }
@@ -63,8 +61,7 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if verified.is_err() {
             self.remember(server_name, end_entity, intermediates);
         }

@@ -36,7 +36,8 @@ impl Client {
     /// [`OptionsError`] names what is wrong with the options and what to do instead.
     pub fn new(options: Options) -> Result<(Self, Driver), OptionsError> {
         let mut rng = Rng::new(seed());
-        let parts = options.clone().into_parts(&mut rng)?;
+        let mut parts = options.clone().into_parts(&mut rng)?;
+        provide_tls(&mut parts)?;
         let (session, link) = assemble(&parts, rng)?;
         let client = Self { shared: Shared::new(session) };
         let driver = Driver::new(client.clone(), link, options, parts);
@@ -254,12 +255,22 @@ impl Client {
 
     /// Says where attempts go from now on, in place of all servers there were.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
-        self.set_servers(vec![Server::new(endpoint)]);
+        self.shared.command(Command::Servers(vec![Server::new(endpoint)]));
     }
 
     /// Says where attempts go from the next round on. None leaves everything as it is.
-    pub fn set_servers(&self, servers: Vec<Server>) {
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::Tls`] when one of them wants TLS, the options did not say how, and this machine has no certificate
+    /// authorities; nothing is changed.
+    pub fn set_servers(&self, servers: Vec<Server>) -> Result<(), OptionsError> {
+        #[cfg(feature = "tls")]
+        if servers.iter().any(|server| server.transport.security == karere_link::Security::Tls) {
+            self.shared.command(Command::Tls(default_tls()?));
+        }
         self.shared.command(Command::Servers(servers));
+        Ok(())
     }
 
     /// Calls `sink` with every line of at least this level; or with none. A `tracing` subscriber gets them all the same.
@@ -340,6 +351,24 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 fn assemble(parts: &Parts, rng: Rng) -> Result<(Session, Link), OptionsError> {
     let session = Session::new(Instant::now(), parts.session.clone()).map_err(OptionsError::Config)?;
     Ok((session, link(parts, rng)))
+}
+
+/// TLS as it is spoken when the options do not say how: only where it is needed, since certificate authorities have to be
+/// read for it.
+#[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, reason = "as with the feature"))]
+pub(super) fn provide_tls(parts: &mut Parts) -> Result<(), OptionsError> {
+    #[cfg(feature = "tls")]
+    if parts.ways.tls.is_none() && parts.servers.iter().any(|server| parts.ways.wants_tls(server)) {
+        parts.ways.tls = Some(default_tls()?);
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = parts;
+    Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn default_tls() -> Result<karere_link::Tls, OptionsError> {
+    crate::tls::TlsOptions::new().build().map_err(|error| OptionsError::Tls(error.to_string()))
 }
 
 pub(super) fn link(parts: &Parts, rng: Rng) -> Link {

@@ -18,7 +18,7 @@ use mio::{Events, Poll, Token};
 use self::dial::{Asked, Dialed};
 use super::{
     Client, Handler, SocketId,
-    client::{link, seed},
+    client::{link, provide_tls, seed},
     completion::{complete, give_up_all},
     shared::DriverLife,
 };
@@ -189,7 +189,8 @@ impl Driver {
     pub fn reinitialise(&mut self, options: Option<Options>, handler: &mut dyn Handler) -> Result<(), OptionsError> {
         let options = options.unwrap_or_else(|| self.options.clone());
         let mut rng = Rng::new(seed());
-        let parts = options.clone().into_parts(&mut rng)?;
+        let mut parts = options.clone().into_parts(&mut rng)?;
+        provide_tls(&mut parts)?;
         let events = self.replace_session(parts.session.clone())?;
         self.client.shared.notify();
         for event in events {

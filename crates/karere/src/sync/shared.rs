@@ -70,6 +70,9 @@ pub(super) enum Command {
     Leave(Instant),
     /// Behave like this from the next attempt on.
     Policy(Box<Policy>),
+    /// Speak TLS like this, unless something else was said.
+    #[cfg(feature = "tls")]
+    Tls(karere_link::Tls),
     /// Go there from the next round on.
     Servers(Vec<Server>),
 }

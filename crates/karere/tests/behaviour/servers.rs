@@ -327,7 +327,7 @@ fn servers_can_be_changed_while_the_client_runs() {
     let (first, second) = (Development::start(Setup::default()), Development::start(Setup::default()));
     let one = peer(options(first.address(), Version::V5, "one")).connect();
     let server = karere::Server::parse(&url(&second)).expect("legal");
-    one.client.set_servers(vec![server]);
+    one.client.set_servers(vec![server]).expect("no TLS is wanted");
     one.client.reconnect();
     let _ = one.connected(2);
     assert_eq!(port_of(&one), second.address().port());

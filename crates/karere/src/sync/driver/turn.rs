@@ -112,6 +112,8 @@ impl Driver {
                     self.reconnect = policy.reconnect;
                     self.link.set_policy(*policy);
                 }
+                #[cfg(feature = "tls")]
+                Command::Tls(tls) => self.link.provide_tls(tls),
                 Command::Servers(servers) => self.link.set_servers(servers),
             }
         }
@@ -365,8 +367,14 @@ impl Driver {
         self.tell_link_events(handler);
     }
 
-    /// A layer cannot go on.
+    /// A layer cannot go on. What it has to say of that, such as an alert, is said as far as the socket takes it.
     fn failed(&mut self, now: Instant, why: String, handler: &mut dyn Handler, scratch: &mut Scratch) {
+        let mut slices = core::array::from_fn::<_, SLICES, _>(|_| IoSlice::new(&[]));
+        if let Some(socket) = &mut self.socket
+            && let Ok(filled) = self.link.poll_transmit(now, &mut slices)
+        {
+            let _ = socket.stream.write_vectored(&slices[..filled]);
+        }
         if self.link.is_handshaking() {
             self.drop_socket(handler);
             self.link.handle_failed(now, why);

@@ -1,4 +1,4 @@
-//! The broker behind real sockets.
+//! The broker behind TCP and Unix sockets.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -7,100 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
 use karere_broker::{Config, Fault, Server, Trigger, listener::Address};
 use karere_proto::{
-    FrameLimits, Packet, PacketId, PacketType, Publish, QoS, ReasonCode, SendBuf, Side, Utf8String, Version,
-    next_frame,
-    packet::{Ack, AckKind, Attempt, Connect, PublishPacket, Subscribe},
+    Packet, PacketId, PacketType, Publish, ReasonCode, SendBuf, Utf8String, Version,
+    packet::{Ack, AckKind, Attempt, Connect, PublishPacket},
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A client on a blocking socket.
-struct Client<S> {
-    socket: S,
-    version: Version,
-    input: BytesMut,
-}
-
-impl<S: Read + Write> Client<S> {
-    fn connect(socket: S, version: Version, client_id: &str) -> Self {
-        let mut client = Self { socket, version, input: BytesMut::new() };
-        let mut connect = Connect::new(version, Utf8String::new(client_id).expect("legal"));
-        connect.clean_start = version == Version::V5;
-        client.send(&Packet::Connect(Box::new(connect)));
-        match client.receive() {
-            Some(Packet::ConnAck(ack)) if ack.reason == ReasonCode::Success => client,
-            other => panic!("expected CONNACK, got {other:?}"),
-        }
-    }
-
-    fn send(&mut self, packet: &Packet) {
-        let mut out = SendBuf::new();
-        packet.encode(self.version.rules(), &mut out);
-        self.socket.write_all(&out.to_vec()).expect("written");
-    }
-
-    /// The next packet; `None` at the end of the stream.
-    fn receive(&mut self) -> Option<Packet> {
-        let rules = self.version.rules();
-        loop {
-            let limits = FrameLimits::new(rules, Side::Server);
-            if let Some(frame) = next_frame(&mut self.input, limits).expect("legal") {
-                return Some(Packet::decode(frame, rules, Side::Server).expect("legal"));
-            }
-            let mut buffer = [0; 4096];
-            match self.socket.read(&mut buffer).expect("in time, and not reset") {
-                0 => return None,
-                count => self.input.extend_from_slice(&buffer[..count]),
-            }
-        }
-    }
-
-    fn subscribe(&mut self, filter: &str) {
-        let subscribe = Subscribe::new(filter, QoS::AtLeastOnce).expect("legal");
-        self.send(&Packet::Subscribe(PacketId::FIRST, subscribe));
-        assert!(matches!(self.receive(), Some(Packet::SubAck(..))));
-    }
-
-    fn publish(&mut self, id: PacketId, payload: impl Into<Bytes>) {
-        let publish = Publish::new("t", payload.into()).expect("legal").qos(QoS::AtLeastOnce);
-        self.send(&Packet::Publish(PublishPacket::new(publish, Some(id), Attempt::First)));
-    }
-
-    fn received_payload(&mut self) -> Bytes {
-        match self.receive() {
-            Some(Packet::Publish(publish)) => {
-                if let Some(id) = publish.id {
-                    self.send(&Packet::Ack(Ack::new(AckKind::PubAck, id)));
-                }
-                publish.payload
-            }
-            other => panic!("expected PUBLISH, got {other:?}"),
-        }
-    }
-}
-
-fn dial(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.tcp_addr().expect("listens on TCP")).expect("connected");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
-    stream.set_write_timeout(Some(PATIENCE)).expect("set");
-    stream
-}
-
-fn start() -> Server {
-    Server::start(Config::new()).expect("started")
-}
-
-/// Asks until `question` is answered.
-fn eventually(what: &str, mut question: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !question() {
-        assert!(begin.elapsed() < PATIENCE, "{what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
+use crate::client::{Client, PATIENCE, dial, eventually, start};
 
 #[test]
 fn messages_of_any_size_travel_between_versions() {

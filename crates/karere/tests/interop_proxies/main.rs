@@ -1,0 +1,5 @@
+//! Ways through real proxies: microsocks and Dante for SOCKS, tinyproxy for HTTP.
+
+mod echo;
+mod layers;
+mod real;
