@@ -3,9 +3,7 @@
 //! SCRAM and sends clients elsewhere.
 //!
 //! Of the suite, what needs no Unix socket and no sessions on disk. Not here because of what this broker does otherwise,
-//! see `docs/interop.md`: QoS 2 of a publisher of 3.1.1 that is cut, takeover on 3.1.1, properties as they were sent, what is
-//! sent again after an acknowledgement that nobody read, and the count of released messages in QoS 2 of a subscriber that is
-//! cut, which takes an identifier used again for one.
+//! see `docs/interop.md`: QoS 2 of a publisher of 3.1.1 that is cut, takeover on 3.1.1, properties as they were sent.
 
 mod authentication;
 mod broker;
@@ -50,6 +48,7 @@ macro_rules! of_the_suite {
                 overlapping_filters_all_match,
                 shared_subscription_gives_each_message_to_one_member,
                 manual_acknowledgements_leave_in_order_of_arrival,
+                unacknowledged_message_comes_again,
             }
             sessions {
                 messages_wait_for_a_session_that_is_away,
@@ -62,6 +61,7 @@ macro_rules! of_the_suite {
             losses {
                 qos_1_is_at_least_once_and_in_order_when_the_publisher_is_cut_anywhere,
                 qos_1_is_at_least_once_when_the_subscriber_is_cut_anywhere,
+                qos_2_is_exactly_once_when_the_subscriber_is_cut_anywhere,
             }
         }
     };
