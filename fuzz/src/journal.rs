@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use karere_proto::{
     Packet, Publish, QoS, ReasonCode, SendBuf, Session, Utf8String, Version,
     packet::ConnAck,
-    session::{Config, Journal, Record, SessionExpiry, Snapshot},
+    session::{Config, ConfigError, Journal, Record, SessionExpiry, Snapshot},
 };
 
 /// A version, then records with their lengths.
@@ -19,9 +19,6 @@ pub fn check(bytes: &[u8]) {
             continue;
         };
         assert_eq!(record.encode(), bytes, "{record:?} reads back, but is not written like this");
-        if matches!(record, Record::Enqueued { seq, .. } if seq > u64::MAX / 2) {
-            continue; // nobody lives to see the numbers run out
-        }
         snapshot.apply(record);
     }
     check_restored(version, snapshot);
@@ -33,7 +30,15 @@ fn check_restored(version: Version, snapshot: Snapshot) {
     config.session_expiry = SessionExpiry::Never;
     config.journal = Journal::On;
     let now = clock();
-    let mut session = Session::restore(now, config, snapshot).expect("a legal configuration");
+    let last_seq = snapshot.last_seq;
+    let mut session = match Session::restore(now, config, snapshot) {
+        Ok(session) => session,
+        Err(why) => {
+            assert_eq!(why, ConfigError::JournalSequence(last_seq), "a legal configuration");
+            assert!(last_seq > Snapshot::LAST_SEQ);
+            return;
+        }
+    };
     session.handle_opened(now);
     let mut connack = SendBuf::new();
     let mut ack = ConnAck::new(ReasonCode::Success);

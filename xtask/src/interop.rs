@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use xtask::workspace::Workspace;
 
-/// A server whose tests are one binary, and which is found on this machine or installed.
+/// A server that is found on this machine or installed, and the tests that need it or its programs.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: &'static str,
-    /// The binary of its tests.
-    pub(crate) target: &'static str,
+    /// The binaries of its tests.
+    pub(crate) targets: &'static [&'static str],
     packages: &'static [&'static str],
     /// The variable that tells the tests where a program is, and the program.
-    programs: &'static [(&'static str, &'static str)],
+    pub(crate) programs: &'static [(&'static str, &'static str)],
 }
 
 /// Where a server's programs are.
@@ -35,7 +35,7 @@ impl Server {
     pub(crate) const ALL: [Self; 2] = [
         Self {
             name: "mosquitto",
-            target: "interop_mosquitto",
+            targets: &["interop_mosquitto", "interop_mosquitto_clients"],
             packages: &["mosquitto", "mosquitto-clients"],
             programs: &[
                 ("KARERE_MOSQUITTO", "mosquitto"),
@@ -45,7 +45,7 @@ impl Server {
         },
         Self {
             name: "ejabberd",
-            target: "interop_ejabberd",
+            targets: &["interop_ejabberd"],
             packages: &["ejabberd"],
             programs: &[("KARERE_EJABBERD", "ejabberdctl")],
         },
@@ -102,4 +102,20 @@ pub(crate) fn run(workspace: &Workspace) -> io::Result<Outcome> {
     let mut tests = process::cargo(workspace.root());
     tests.args(["test", "--manifest-path", "interop/Cargo.toml", "--no-fail-fast"]);
     process::run(&mut tests).map(Outcome::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::is_interop;
+
+    #[test]
+    fn every_interop_test_binary_has_its_server() {
+        let targets = Workspace::open().unwrap().test_targets().unwrap();
+        let mut there: Vec<&str> = targets.iter().map(String::as_str).filter(|target| is_interop(target)).collect();
+        let mut known: Vec<&str> = Server::ALL.iter().flat_map(|server| server.targets).copied().collect();
+        there.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(there, known, "tests/interop_* (left) and Server::ALL (right): what is in one only is not run");
+    }
 }

@@ -324,6 +324,13 @@ mod tests {
     }
 
     #[test]
+    fn help_names_every_variable_of_a_server() {
+        for (variable, _) in interop::Server::ALL.iter().flat_map(|server| server.programs) {
+            assert!(HELP.contains(&format!("  {variable:<24}  ")), "{variable}");
+        }
+    }
+
+    #[test]
     fn bench_passes_on_what_follows_the_dashes() {
         let args = vec!["encode".to_owned(), "--help".to_owned()];
         assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(args)));

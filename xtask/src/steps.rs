@@ -146,13 +146,13 @@ impl<'a> Runner<'a> {
         let mut some = false;
         let mut left_out = Vec::new();
         for server in Server::ALL {
-            if !there.iter().any(|target| target == server.target) {
-                left_out.push(format!("interop with {}: there is no test binary {}", server.name, server.target));
+            if let Some(missing) = server.targets.iter().find(|&&target| !there.iter().any(|there| there == target)) {
+                left_out.push(format!("interop with {}: there is no test binary {missing}", server.name));
                 continue;
             }
             match server.find(self.install) {
                 Ok(found) => {
-                    found.describe_to(tests.args(["--test", server.target]));
+                    found.describe_to(tests.args(server.targets.iter().flat_map(|target| ["--test", target])));
                     some = true;
                 }
                 Err(Absence::Misnamed(what)) => return Err(io::Error::new(io::ErrorKind::NotFound, what)),
@@ -227,7 +227,7 @@ fn all<'a>(commands: impl Iterator<Item = &'a mut Command>) -> io::Result<Outcom
     Ok(outcome)
 }
 
-fn is_interop(target: &str) -> bool {
+pub(crate) fn is_interop(target: &str) -> bool {
     target.starts_with("interop_")
 }
 

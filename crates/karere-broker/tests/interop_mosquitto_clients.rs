@@ -2,11 +2,13 @@
 //!
 //! Needs the paths of both in `KARERE_MOSQUITTO_PUB` and `KARERE_MOSQUITTO_SUB`; `cargo xtask test` sets them, or leaves
 //! this binary out and says so.
+#![cfg(test)]
 
 use std::{
     env,
     io::Write,
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
 
 fn tool(variable: &str, server: &Server) -> Command {
-    let path = env::var_os(variable).unwrap_or_else(|| panic!("{variable} must name mosquitto's client"));
+    let path = env::var_os(variable).unwrap_or_else(|| {
+        panic!("set {variable} to its path, or run `cargo xtask test --only interop`, which finds it")
+    });
     let address = server.tcp_addr().expect("listens on TCP");
     let mut command = Command::new(path);
     command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
@@ -29,13 +33,19 @@ fn start() -> Server {
 }
 
 /// Starts mosquitto_sub, which ends after `count` messages, and waits until it has subscribed, or has all it wants.
-fn subscribe(server: &Server, client_id: &str, count: usize, arguments: &[&str]) -> Child {
+///
+/// Its client identifier is new: the subscription of one that has just ended could pass for its own.
+fn subscribe(server: &Server, count: usize, arguments: &[&str]) -> Child {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let client_id = format!("subscriber-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let patience = PATIENCE.as_secs().to_string();
     let mut command = tool("KARERE_MOSQUITTO_SUB", server);
-    command.args(["-u", "ada", "-P", "secret", "-i", client_id, "-C", &count.to_string()]).args(arguments);
+    command.args(["-u", "ada", "-P", "secret", "-i", &client_id, "-C", &count.to_string(), "-W", &patience]);
+    command.args(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
     let begin = Instant::now();
     let subscribed =
-        || server.with(|broker| broker.session(client_id).is_some_and(|session| session.subscriptions > 0));
+        || server.with(|broker| broker.session(&client_id).is_some_and(|session| session.subscriptions > 0));
     while !subscribed() && child.try_wait().expect("known").is_none() {
         assert!(begin.elapsed() < PATIENCE, "mosquitto_sub does not subscribe");
         thread::sleep(Duration::from_millis(5));
@@ -60,7 +70,7 @@ fn every_quality_travels_in_every_version() {
     for from in VERSIONS {
         for to in VERSIONS {
             for qos in ["0", "1", "2"] {
-                let subscriber = subscribe(&server, "s", 1, &["-V", to, "-q", qos, "-t", "t/+", "-F", "%t %q %p"]);
+                let subscriber = subscribe(&server, 1, &["-V", to, "-q", qos, "-t", "t/+", "-F", "%t %q %p"]);
                 let output = publish(&server, &["-V", from, "-q", qos, "-t", "t/x", "-m", "hello"]);
                 assert!(output.status.success(), "{output:?}");
                 assert_eq!(lines(subscriber), [format!("t/x {qos} hello")], "{from} to {to}");
@@ -74,12 +84,12 @@ fn retained_messages_and_wills_come() {
     let server = start();
     for version in VERSIONS {
         assert!(publish(&server, &["-V", version, "-r", "-q", "1", "-t", "kept", "-m", version]).status.success());
-        let subscriber = subscribe(&server, "s", 1, &["-V", version, "-t", "kept", "-F", "%r %p"]);
+        let subscriber = subscribe(&server, 1, &["-V", version, "-t", "kept", "-F", "%r %p"]);
         assert_eq!(lines(subscriber), [format!("1 {version}")]);
 
-        let watcher = subscribe(&server, "watcher", 1, &["-V", version, "-t", "will"]);
+        let watcher = subscribe(&server, 1, &["-V", version, "-t", "will"]);
         let arguments = ["-V", version, "-t", "none", "--will-topic", "will", "--will-payload", "gone"];
-        let mut victim = subscribe(&server, "victim", 1, &arguments);
+        let mut victim = subscribe(&server, 1, &arguments);
         victim.kill().expect("killed");
         victim.wait().expect("ended");
         assert_eq!(lines(watcher), ["gone"]);
@@ -89,7 +99,7 @@ fn retained_messages_and_wills_come() {
 #[test]
 fn properties_of_5_pass_through() {
     let server = start();
-    let subscriber = subscribe(&server, "s", 1, &["-V", "mqttv5", "-t", "t", "-F", "%C %E %P %R %D"]);
+    let subscriber = subscribe(&server, 1, &["-V", "mqttv5", "-t", "t", "-F", "%C %E %P %R %D"]);
     let properties = [
         ["content-type", "text/plain"].as_slice(),
         &["message-expiry-interval", "60"],
@@ -123,7 +133,7 @@ fn wrong_passwords_are_refused() {
 fn ten_thousand_messages_arrive_in_order() {
     let server = start();
     for qos in ["1", "2"] {
-        let subscriber = subscribe(&server, "s", 10_000, &["-V", "mqttv5", "-q", qos, "-t", "t"]);
+        let subscriber = subscribe(&server, 10_000, &["-V", "mqttv5", "-q", qos, "-t", "t"]);
         let reading = thread::spawn(move || lines(subscriber));
         let mut command = tool("KARERE_MOSQUITTO_PUB", &server);
         command.args(["-u", "ada", "-P", "secret", "-V", "mqttv5", "-q", qos, "-t", "t", "-l"]);

@@ -66,6 +66,7 @@ impl Token {
         self.0
     }
 
+    /// Never overflows: a session begins at [`Snapshot::LAST_SEQ`](crate::session::Snapshot::LAST_SEQ) at most.
     pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)
     }

@@ -59,9 +59,9 @@ macro_rules! of_the_suite {
                 unanswered_requests_are_asked_again,
             }
             losses {
-                qos_2_is_exactly_once_when_the_subscriber_is_cut_anywhere,
                 qos_1_is_at_least_once_and_in_order_when_the_publisher_is_cut_anywhere,
                 qos_1_is_at_least_once_when_the_subscriber_is_cut_anywhere,
+                qos_2_is_exactly_once_when_the_subscriber_is_cut_anywhere,
             }
         }
     };

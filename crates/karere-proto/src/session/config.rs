@@ -309,6 +309,9 @@ pub enum ConfigError {
     EmptyClientId,
     /// Session Expiry Interval stands in the properties; it has an option of its own.
     ExpiryTwice,
+    /// The journal's last message has this number; [`Snapshot::LAST_SEQ`](super::Snapshot::LAST_SEQ) is the highest from which
+    /// a session goes on.
+    JournalSequence(u64),
     /// This version cannot say that.
     NotInVersion(&'static str, Version),
     /// This version wants a user name beside the password (v3: [MQTT-3.1.2-22]).
@@ -334,6 +337,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::ExpiryTwice => {
                 f.write_str("Session Expiry Interval among the properties of CONNECT; use the session expiry option")
+            }
+            Self::JournalSequence(seq) => {
+                write!(f, "the journal's last message has number {seq}, which no client can reach; it is damaged")
             }
             Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
             Self::PasswordWithoutUserName(version) => {

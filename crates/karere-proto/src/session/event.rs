@@ -69,6 +69,9 @@ pub enum Event {
 #[non_exhaustive]
 pub enum Outcome {
     /// The server has it: PUBACK or PUBCOMP; at QoS 0 it was written to the socket.
+    ///
+    /// At QoS 2 PUBCOMP ends the message, and what PUBREC said is told unless PUBCOMP says something itself. A process that
+    /// was restarted in between has forgotten PUBREC's words: success.
     Acknowledged {
         /// Success, or [`ReasonCode::NoMatchingSubscribers`].
         reason: ReasonCode,

@@ -295,7 +295,7 @@ pub struct Snapshot {
     pub client_id: Option<String>,
     /// Whether the server knows the session, and for how many seconds after its connection.
     pub established: Option<u32>,
-    /// The highest place in the order of acceptance that was ever used.
+    /// The highest place in the order of acceptance that was ever used, [`Snapshot::LAST_SEQ`] at most.
     pub last_seq: u64,
 }
 
@@ -350,6 +350,9 @@ pub struct InFlight {
 }
 
 impl Snapshot {
+    /// The highest [`Snapshot::last_seq`] that a session goes on from: as many again are left to count with.
+    pub const LAST_SEQ: u64 = u64::MAX / 2;
+
     /// All records so far, oldest first.
     ///
     /// # Errors

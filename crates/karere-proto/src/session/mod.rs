@@ -159,9 +159,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when no legal CONNECT can be made of `config`.
+    /// [`ConfigError`] when no legal CONNECT can be made of `config`, or the records count further than any client can.
     pub fn restore(now: Instant, config: Config, snapshot: Snapshot) -> Result<Self, ConfigError> {
         config.check()?;
+        if snapshot.last_seq > Snapshot::LAST_SEQ {
+            return Err(ConfigError::JournalSequence(snapshot.last_seq));
+        }
         let config = config.bounded();
         let assigned = snapshot.client_id.as_deref().and_then(|id| Utf8String::new(id).ok());
         let client_id = assigned.unwrap_or_else(|| config.connect.client_id.clone());

@@ -17,6 +17,7 @@ use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId, Token},
     packet::{Ack, AckKind, Alias, Attempt, Disconnect, Publish, Subscribe, Unsubscribe, publish::Outgoing},
+    properties::Properties,
     qos::QoS,
     reason::ReasonCode,
 };
@@ -49,8 +50,8 @@ pub(super) struct Outbound {
 pub(super) enum Slot {
     /// A PUBLISH waits for PUBACK or PUBREC.
     Publishing { publish: Publish, flow: Flow },
-    /// A PUBREL waits for PUBCOMP.
-    Releasing { flow: Flow },
+    /// A PUBREL waits for PUBCOMP. `told` is what PUBREC said beyond success, if it did.
+    Releasing { flow: Flow, told: Option<Box<Outcome>> },
     /// A SUBSCRIBE waits for SUBACK.
     Subscribing { token: Token, subscribe: Subscribe, origin: Origin },
     /// An UNSUBSCRIBE waits for UNSUBACK.
@@ -102,7 +103,7 @@ impl Outbound {
                 id,
                 match publish {
                     Some(publish) => Slot::Publishing { publish, flow },
-                    None => Slot::Releasing { flow },
+                    None => Slot::Releasing { flow, told: None },
                 },
             );
             outbound.next_id = id.next();
@@ -199,7 +200,7 @@ impl Session {
     /// The packet identifier under which a message or request is in flight now. Looks at everything in flight.
     pub fn packet_id(&self, token: Token) -> Option<PacketId> {
         let of = |slot: &Slot| match slot {
-            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => (!flow.given_up).then_some(flow.token),
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } => (!flow.given_up).then_some(flow.token),
             Slot::Subscribing { token, .. } | Slot::Unsubscribing { token, .. } => Some(*token),
         };
         self.state.outbound.slots.iter().find(|(_, slot)| of(slot) == Some(token)).map(|(&id, _)| id)
@@ -216,7 +217,7 @@ impl Session {
             .map(|waiting| (waiting.token, Err(waiting.outcome(NotSent::GivenUp))))
             .collect::<Vec<_>>();
         for (&id, slot) in &mut outbound.slots {
-            if let Slot::Publishing { flow, .. } | Slot::Releasing { flow } = slot
+            if let Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } = slot
                 && !core::mem::replace(&mut flow.given_up, true)
             {
                 given_up.push((flow.token, Ok(id)));
@@ -372,7 +373,7 @@ impl Session {
             }
             let order = self.state.outbound.next_order();
             let released = Flow { given_up: true, order, ..flow };
-            self.state.outbound.slots.insert(id, Slot::Releasing { flow: released });
+            self.state.outbound.slots.insert(id, Slot::Releasing { flow: released, told: None });
             let lsn = self.log.record(|| Record::Released { id });
             self.wire.output.gate(lsn);
             self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
@@ -403,7 +404,7 @@ impl Session {
                 self.send(&Ack::new(AckKind::PubRel, id));
                 return Ok(None);
             }
-            (AckKind::PubComp, Some(Slot::Releasing { flow })) => Step::End(*flow),
+            (AckKind::PubComp, Some(Slot::Releasing { flow, .. })) => Step::End(*flow),
             (AckKind::PubAck, None) => return fail(Rule::AckUnknown),
             (AckKind::PubRec, None) => {
                 if !reason.is_failure() {
@@ -420,11 +421,12 @@ impl Session {
                 self.wire.output.gate(lsn);
                 self.send(&Ack::new(AckKind::PubRel, id));
                 let flow = Flow { order: self.state.outbound.next_order(), ..flow };
-                self.state.outbound.slots.insert(id, Slot::Releasing { flow });
+                let told = beyond_success(reason, &properties);
+                self.state.outbound.slots.insert(id, Slot::Releasing { flow, told });
                 Ok(None)
             }
             Step::End(flow) => {
-                self.state.outbound.slots.remove(&id);
+                let slot = self.state.outbound.slots.remove(&id);
                 if flow.epoch == self.state.epoch {
                     let window = &mut self.wire.window;
                     window.quota = window.start.min(window.quota + 1);
@@ -435,6 +437,11 @@ impl Session {
                     Outcome::Refused { reason, properties }
                 } else {
                     Outcome::Acknowledged { reason, properties }
+                };
+                // PUBREC is where a server says that nobody has subscribed; its PUBCOMP has no reason code for that.
+                let outcome = match slot {
+                    Some(Slot::Releasing { told: Some(told), .. }) if outcome == Outcome::success() => *told,
+                    _ => outcome,
                 };
                 let event = self.end_flow(flow, id, outcome);
                 self.pump();
@@ -490,7 +497,7 @@ impl Session {
         for (&id, slot) in &self.state.outbound.slots {
             match slot {
                 Slot::Publishing { flow, .. } => publishing.push((flow.order, id)),
-                Slot::Releasing { flow } => releasing.push((flow.order, id)),
+                Slot::Releasing { flow, .. } => releasing.push((flow.order, id)),
                 Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {}
             }
         }
@@ -509,19 +516,22 @@ impl Session {
     pub(super) fn lose_in_flight(&mut self) {
         let mut lost = self.state.outbound.slots.drain().collect::<Vec<_>>();
         lost.sort_unstable_by_key(|(_, slot)| match slot {
-            Slot::Publishing { flow, .. } | Slot::Releasing { flow } => flow.order,
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } => flow.order,
             Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => u64::MAX,
         });
         let mut again = Vec::new();
         for (id, slot) in lost {
             match slot {
-                Slot::Publishing { flow, .. } | Slot::Releasing { flow } if flow.given_up => {}
+                Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } if flow.given_up => {}
                 Slot::Publishing { publish, flow } => match self.config.lost_session {
                     LostSession::Republish => again.push(Waiting::again(flow.token, publish, flow.expires)),
                     LostSession::Report => self.finish(flow.token, Some(id), Outcome::Unknown),
                 },
                 // PUBREC was seen: the server has the message.
-                Slot::Releasing { flow } => self.finish(flow.token, Some(id), Outcome::success()),
+                Slot::Releasing { flow, told } => {
+                    let outcome = told.map_or_else(Outcome::success, |told| *told);
+                    self.finish(flow.token, Some(id), outcome);
+                }
                 Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {
                     unreachable!("invariant: requests are taken out when the connection ends")
                 }
@@ -542,6 +552,14 @@ impl Session {
             self.close(super::Cause::Requested, goodbye);
         }
     }
+}
+
+/// What PUBREC says that PUBCOMP may not say again; mostly nothing. Kept without the buffer it was received in.
+fn beyond_success(reason: ReasonCode, properties: &Properties) -> Option<Box<Outcome>> {
+    if reason == ReasonCode::Success && properties.is_empty() {
+        return None;
+    }
+    Some(Box::new(Outcome::Acknowledged { reason, properties: properties.detached() }))
 }
 
 /// What an acknowledgement does to its flow.

@@ -9,6 +9,11 @@ use crate::text::{InvalidString, Utf8String};
 /// A Topic Filter: a topic name in which `+` stands for a level and a final `#` for the rest (§4.7.1).
 ///
 /// `$share/{name}/{filter}` makes it a shared subscription (§4.8.2). Cheap to clone.
+///
+/// A filter belongs to no version: `$share/…` means the same in each. 3.1 and 3.1.1 know no shared subscriptions, but servers
+/// such as mosquitto serve them there too. One that does not takes the filter by its letters, and nothing is to be expected:
+/// names that begin with `$` are for the server's own use (v3: §4.7.2). That is why a malformed `$share` filter, legal by the
+/// letters of 3.1.1, is refused for every version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filter(Utf8String);
 

@@ -1,6 +1,9 @@
 //! The journal and the gate: what may leave before its record is durable, and what a restart goes on with.
 
-use karere_proto::{Version, session::Record};
+use karere_proto::{
+    Session, Version,
+    session::{ConfigError, Record, Snapshot},
+};
 
 use super::kit::*;
 
@@ -231,6 +234,22 @@ fn tokens_are_not_used_again_after_a_restart(version: Version) {
     assert!(after > before);
 }
 
+fn journal_that_has_counted_too_far_is_refused(version: Version) {
+    let restored = |seq| {
+        let record = Record::Enqueued { seq, publish: message("a", Q1) }.encode();
+        let snapshot = Snapshot::from_records([record]).expect("it reads back");
+        Session::restore(beginning(), journaled(version), snapshot)
+    };
+    for seq in [Snapshot::LAST_SEQ + 1, u64::MAX - 1, u64::MAX] {
+        let refused = restored(seq).expect_err("nobody has sent so many messages");
+        assert_eq!(refused, ConfigError::JournalSequence(seq));
+        assert!(refused.to_string().contains(&seq.to_string()), "{refused}");
+    }
+    let mut session = restored(Snapshot::LAST_SEQ).expect("the last from which it goes on");
+    let token = session.publish(beginning(), message("b", Q1)).expect("taken");
+    assert_eq!(token.get(), Snapshot::LAST_SEQ + 1);
+}
+
 #[test]
 fn process_without_records_starts_clean() {
     let mut talk = Talk::new(journaled(Version::V5));
@@ -298,9 +317,9 @@ every_version! {
     disconnect_waits_in_its_place,
     each_gate_opens_with_its_own_record,
     given_up_messages_keep_their_identifiers_over_a_restart,
+    journal_that_has_counted_too_far_is_refused,
     lost_connection_takes_its_gated_bytes_along,
     messages_that_were_never_sent_and_have_an_outcome_do_not_come_back,
-
     order_is_order_behind_a_gate,
     pubcomp_waits_for_its_record,
     publish_waits_for_its_record,

@@ -1,6 +1,10 @@
 //! Messages on their way out: the cells of the QoS 1 and QoS 2 senders, and acknowledgements that fit nothing.
 
-use karere_proto::{Rule, Version};
+use karere_proto::{
+    Packet, PropertyId, ReasonCode, Rule, Value, Version,
+    packet::{Ack, AckKind},
+    session::{Event, Outcome},
+};
 
 use super::kit::*;
 
@@ -224,6 +228,114 @@ fn pubcomp_not_found_ends_the_flow_as_acknowledged() {
     talk.server_says("PUBCOMP 1 0x92");
     talk.told(["a 1 acknowledged 0x92"]);
     assert_eq!(talk.session.in_flight(), 0);
+}
+
+// What PUBREC says beyond success
+
+#[test]
+fn pubrec_without_subscribers_is_told_at_pubcomp() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.publishes("b", Q2);
+    talk.server_says("PUBREC 1 0x10");
+    talk.server_says("PUBREC 2");
+    talk.told([]);
+    talk.server_says("PUBCOMP 1");
+    talk.server_says("PUBCOMP 2");
+    talk.told(["a 1 acknowledged 0x10", "b 2 acknowledged"]);
+}
+
+#[test]
+fn properties_of_pubrec_are_told_at_pubcomp() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.server_sends(&with_reason_string("PUBREC 1", "kept"));
+    talk.server_says("PUBCOMP 1");
+    assert_eq!(why(&mut talk), (ReasonCode::Success, Some("kept".to_owned())));
+}
+
+#[test]
+fn what_pubcomp_says_itself_is_told_instead() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.server_sends(&with_reason_string("PUBREC 1 0x10", "nobody"));
+    talk.server_sends(&with_reason_string("PUBCOMP 1", "done"));
+    assert_eq!(why(&mut talk), (ReasonCode::Success, Some("done".to_owned())));
+    talk.publishes("b", Q2);
+    talk.server_sends(&with_reason_string("PUBREC 2 0x10", "nobody"));
+    talk.server_says("PUBCOMP 2 0x92");
+    assert_eq!(why(&mut talk), (ReasonCode::PacketIdentifierNotFound, None));
+}
+
+#[test]
+fn the_first_pubrec_is_told_and_no_repetition() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.server_says("PUBREC 1 0x10");
+    talk.server_says("PUBREC 1");
+    talk.client_says(["PUBLISH q2 1 a", "PUBREL 1", "PUBREL 1"]);
+    talk.server_says("PUBCOMP 1");
+    talk.told(["a 1 acknowledged 0x10"]);
+}
+
+#[test]
+fn pubrec_of_an_earlier_connection_is_told_too_but_not_of_an_earlier_process() {
+    for (how, outcome) in [(Return::Reconnect, "a 1 acknowledged 0x10"), (Return::Restart, "a 1 acknowledged")] {
+        let mut talk = Talk::connected_with(journaled(Version::V5));
+        talk.publishes("a", Q2);
+        talk.commits();
+        talk.sent();
+        talk.server_says("PUBREC 1 0x10");
+        talk.returns(how);
+        talk.commits();
+        talk.client_says(["PUBREL 1"]);
+        talk.server_says("PUBCOMP 1");
+        assert_eq!(talk.tidings().last().map(String::as_str), Some(outcome), "{how:?}");
+    }
+}
+
+#[test]
+fn pubrec_is_told_when_the_session_is_lost_before_pubcomp() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.server_sends(&with_reason_string("PUBREC 1 0x10", "nobody"));
+    talk.loses_session();
+    assert_eq!(why(&mut talk), (ReasonCode::NoMatchingSubscribers, Some("nobody".to_owned())));
+    assert_eq!(talk.session.in_flight(), 0);
+}
+
+#[test]
+fn pubrec_of_a_message_that_was_given_up_is_not_told() {
+    let mut talk = Talk::connected(Version::V5);
+    talk.publishes("a", Q2);
+    talk.server_says("PUBREC 1 0x10");
+    talk.session.drop_messages();
+    talk.told(["a 1 unknown"]);
+    talk.server_says("PUBCOMP 1");
+    talk.told([]);
+}
+
+/// This acknowledgement with a Reason String.
+fn with_reason_string(line: &str, why: &str) -> Packet {
+    let Packet::Ack(Ack { kind, id, reason, .. }) = parse(line) else { panic!("no acknowledgement: {line}") };
+    assert!(matches!(kind, AckKind::PubRec | AckKind::PubComp));
+    let mut ack = Ack::with_reason(kind, id, reason);
+    ack.properties = properties([(PropertyId::ReasonString, Value::Str(why))]);
+    Packet::Ack(ack)
+}
+
+/// What the server said of the one message that it has acknowledged: Reason Code and Reason String.
+#[track_caller]
+fn why(talk: &mut Talk) -> (ReasonCode, Option<String>) {
+    let mut told = talk.take_heard().into_iter().filter_map(|heard| match heard {
+        Heard::Other(Event::Published { outcome: Outcome::Acknowledged { reason, properties }, .. }) => {
+            Some((reason, properties.reason_string().map(str::to_owned)))
+        }
+        _ => None,
+    });
+    let only = told.next().expect("one is acknowledged");
+    assert!(told.next().is_none(), "and no other");
+    only
 }
 
 // Acknowledgements that fit nothing

@@ -122,7 +122,7 @@ struct Erlang {
 impl Erlang {
     fn of_ejabberdctl() -> Self {
         let script = std::env::var_os("KARERE_EJABBERD")
-            .expect("KARERE_EJABBERD must name ejabberdctl; `cargo xtask test` finds it, or has it installed");
+            .expect("set KARERE_EJABBERD to the path of ejabberdctl, or run `cargo xtask test --only interop`");
         let text = fs::read_to_string(&script)
             .unwrap_or_else(|error| panic!("cannot read {}: {error}", PathBuf::from(&script).display()));
         let value = |name: &str| {

@@ -62,7 +62,7 @@ impl Mosquitto {
     /// Starts it; `Err` with what it said when it ends at once, such as for a port that is taken.
     fn launch(&mut self) -> Result<(), String> {
         let program = std::env::var_os("KARERE_MOSQUITTO").expect(
-            "KARERE_MOSQUITTO must name the mosquitto program; `cargo xtask test` finds it, or has it installed",
+            "set KARERE_MOSQUITTO to the path of mosquitto, or run `cargo xtask test --only interop`, which finds it",
         );
         let mut process = Command::new(&program)
             .arg("-c")

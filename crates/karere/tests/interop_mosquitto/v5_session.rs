@@ -96,9 +96,8 @@ fn servers_disconnect_is_told_with_its_reason() {
     assert_eq!(cause.reason(), Some(ReasonCode::ProtocolError));
 }
 
-/// The session keeps PUBCOMP's reason only, and that has no word for it.
+/// PUBREC says it, and PUBCOMP has no word for it.
 #[test]
-#[ignore = "what PUBREC says beyond success is not told yet"]
 fn reason_in_pubrec_is_told() {
     let server = development();
     let one = peer(server.options(Version::V5, "one")).traced().connect();
@@ -111,8 +110,9 @@ fn reason_in_pubrec_is_told() {
 
 /// Programs of mosquitto's own, with a codec that is not ours.
 fn program(variable: &str, server: &Mosquitto) -> Command {
-    let program = std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} must name the program; `cargo xtask test` finds it"));
+    let program = std::env::var_os(variable).unwrap_or_else(|| {
+        panic!("set {variable} to its path, or run `cargo xtask test --only interop`, which finds it")
+    });
     let mut command = Command::new(program);
     let port = server.address().port().to_string();
     command.args(["-V", "5", "-h", "127.0.0.1", "-p", &port, "-q", "2"]).stdin(Stdio::null()).stderr(Stdio::inherit());

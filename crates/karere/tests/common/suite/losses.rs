@@ -1,6 +1,6 @@
 //! Connections that are cut in the middle of packets, again and again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use karere::{Options, Publish, QoS, SessionExpiry, Version};
 
@@ -28,10 +28,10 @@ fn kept(options: Options) -> Options {
     options.session_expiry(SessionExpiry::Never)
 }
 
+/// Each message has a topic of its own, by which the log names it.
 fn publish_all(publisher: &Peer, qos: QoS) {
-    let sent = (0..MESSAGES)
-        .map(|number| publisher.publish(Publish::new("a", number).expect("legal").qos(qos)))
-        .collect::<Vec<_>>();
+    let message = |number: usize| Publish::new(format!("a/{number}"), number).expect("legal").qos(qos);
+    let sent = (0..MESSAGES).map(|number| publisher.publish(message(number))).collect::<Vec<_>>();
     for publishing in sent {
         assert!(publishing.wait(PATIENCE).expect("done").is_acknowledged());
     }
@@ -54,29 +54,36 @@ fn publisher_is_cut<S: Server>(version: Version, qos: QoS, seed: u64) -> (Vec<us
     let server = S::start(Setup::default());
     let proxy = Proxy::start(server.address());
     let subscriber = peer(server.options(version, "subscriber")).connect();
-    let _ = subscriber.subscribe("a", qos);
+    let _ = subscriber.subscribe("a/+", qos);
     proxy.plan(cuts(seed));
     let publisher = peer(kept(options(proxy.address(), version, "publisher")).max_in_flight(7)).start();
     publish_all(&publisher, qos);
     eprintln!("{} cuts left", proxy.cuts_left());
     eventually("all have arrived", || numbers(&subscriber).0.len() == MESSAGES);
     // What is behind them would be duplicates.
-    let _ = subscriber.unsubscribe("a");
+    let _ = subscriber.unsubscribe("a/+");
     numbers(&subscriber)
 }
 
-/// Messages that the server delivered a second time although it had released their identifier.
+/// Messages that the server sent once more after it had released them by PUBREL: no client can tell them from new ones.
 ///
-/// Mosquitto 2.0.11 does, with DUP, when a connection ends between its CONNACK and its PUBREL.
-fn released_and_sent_again(subscriber: &Peer) -> usize {
+/// Mosquitto 2.0.11 does so when a connection ends before it has sent again the PUBRELs of the one before: `docs/interop.md`.
+///
+/// Told by topic: DUP under an identifier that was released may belong to the message that used it next.
+pub(crate) fn released_and_sent_again(subscriber: &Peer) -> usize {
+    let mut held = BTreeMap::new();
     let mut released = BTreeSet::new();
     let mut again = 0;
     for (_, line) in &subscriber.seen.record().lines {
-        if let Some(id) = line.strip_prefix("received PUBREL ") {
-            released.insert(id.to_owned());
-        } else if let Some(publish) = line.strip_prefix("received PUBLISH q2 ") {
-            let id = publish.split(' ').next().unwrap_or_default();
-            again += usize::from(released.remove(id) && publish.contains(" dup "));
+        let words = line.split(' ').collect::<Vec<_>>();
+        match words[..] {
+            ["received", "PUBREL", id, ..] => released.extend(held.remove(id)),
+            ["received", "PUBLISH", "q2", id, ..] => {
+                let topic = line.split('"').nth(1).expect("a topic in quotes");
+                again += usize::from(released.remove(topic));
+                held.insert(id.to_owned(), topic.to_owned());
+            }
+            _ => {}
         }
     }
     again
@@ -86,7 +93,7 @@ fn subscriber_is_cut<S: Server>(version: Version, qos: QoS, seed: u64) -> (Vec<u
     let server = S::start(Setup::default());
     let proxy = Proxy::start(server.address());
     let subscriber = peer(kept(options(proxy.address(), version, "subscriber"))).traced().connect();
-    let _ = subscriber.subscribe("a", qos);
+    let _ = subscriber.subscribe("a/+", qos);
     // The other way round: what is big goes to this client.
     proxy.plan(cuts(seed).into_iter().map(|Cut(way, bytes)| match way {
         Way::ToServer => Cut(Way::ToClient, bytes),
@@ -96,11 +103,17 @@ fn subscriber_is_cut<S: Server>(version: Version, qos: QoS, seed: u64) -> (Vec<u
     let publisher = peer(server.options(version, "publisher")).connect();
     publish_all(&publisher, qos);
     eventually("all have arrived", || numbers(&subscriber).0.len() == MESSAGES);
-    let _ = subscriber.unsubscribe("a");
+    let _ = subscriber.unsubscribe("a/+");
     eprintln!("{} cuts left", proxy.cuts_left());
-    let (first, all) = numbers(&subscriber);
+    if qos == QoS::ExactlyOnce {
+        // What was sent again is in the log before it is told.
+        eventually("each is told once, but what was released and sent again", || {
+            numbers(&subscriber).1 == MESSAGES + released_and_sent_again(&subscriber)
+        });
+    }
     let mistaken = released_and_sent_again(&subscriber);
     assert!(S::RESENDS_RELEASED || mistaken == 0);
+    let (first, all) = numbers(&subscriber);
     (first, all - mistaken)
 }
 

@@ -214,7 +214,8 @@ pub(crate) fn unacknowledged_message_comes_again<S: Server>(version: Version) {
     }
     let _ = one.messages(2);
     one.acknowledge(0);
-    assert!(one.say(text("b", "what came before it is written", QoS::AtMostOnce)).is_acknowledged());
+    // Answered, so the server has read what came before; else it might serve the next connection first, and send that again.
+    assert!(one.say(text("b", "x", QoS::AtLeastOnce)).is_acknowledged());
     let stale = one.seen.record().deliveries[1].take().expect("kept");
     one.client.reconnect();
     let _ = one.connected(2);
