@@ -32,10 +32,15 @@ pub(crate) enum Absence {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 2] = [
+    pub(crate) const ALL: [Self; 3] = [
         Self {
             name: "mosquitto",
-            targets: &["interop_mosquitto", "interop_mosquitto_clients"],
+            targets: &[
+                "interop_mosquitto",
+                "interop_mosquitto_clients",
+                "interop_mosquitto_tls",
+                "interop_mosquitto_transports",
+            ],
             packages: &["mosquitto", "mosquitto-clients"],
             programs: &[
                 ("KARERE_MOSQUITTO", "mosquitto"),
@@ -48,6 +53,16 @@ impl Server {
             targets: &["interop_ejabberd"],
             packages: &["ejabberd"],
             programs: &[("KARERE_EJABBERD", "ejabberdctl")],
+        },
+        Self {
+            name: "proxies",
+            targets: &["interop_proxies"],
+            packages: &["microsocks", "tinyproxy-bin", "dante-server"],
+            programs: &[
+                ("KARERE_MICROSOCKS", "microsocks"),
+                ("KARERE_TINYPROXY", "tinyproxy"),
+                ("KARERE_DANTED", "danted"),
+            ],
         },
     ];
 

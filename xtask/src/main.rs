@@ -84,6 +84,9 @@ Environment of test:
   KARERE_MOSQUITTO_PUB      The mosquitto_pub to test with
   KARERE_MOSQUITTO_SUB      The mosquitto_sub to test with
   KARERE_EJABBERD           The ejabberdctl that knows where ejabberd is
+  KARERE_MICROSOCKS         The SOCKS 5 proxy to test through
+  KARERE_TINYPROXY          The HTTP proxy to test through
+  KARERE_DANTED             The SOCKS 4 and 5 proxy to test through
 
 Exit status: 0 when all passed, 1 when something failed, 2 when the command was not understood.
 ";

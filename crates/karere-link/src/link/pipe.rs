@@ -22,7 +22,22 @@ pub(super) struct Pipe {
     taken: u64,
     sent: u64,
     written: u64,
+    heard: Heard,
 }
+
+/// Whether the other side has said something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Heard {
+    #[default]
+    Nothing,
+    Something,
+}
+
+/// How answers begin that no server of MQTT gives, and what to do about them.
+const WRONG_DOORS: &[(&[u8], &str)] = &[
+    (b"HTTP/", "the server answered in HTTP: perhaps this port speaks MQTT over WebSocket (ws://, wss://)"),
+    (b"\x15\x03", "the server answered in TLS: use mqtts://, or another port"),
+];
 
 impl Pipe {
     /// A pipe through these layers.
@@ -37,6 +52,12 @@ impl Pipe {
 
     /// Opens what the socket brought; `bytes` is left empty.
     pub(super) fn receive(&mut self, now: Instant, bytes: &mut BytesMut) -> Result<(), LayerError> {
+        if core::mem::replace(&mut self.heard, Heard::Something) == Heard::Nothing
+            && self.stack.is_empty()
+            && let Some((_, why)) = WRONG_DOORS.iter().find(|(start, _)| bytes.starts_with(start))
+        {
+            return Err(LayerError::new("MQTT", *why));
+        }
         if self.stack.is_empty() && self.received.is_empty() {
             self.received = core::mem::take(bytes);
             return Ok(());
@@ -77,7 +98,8 @@ impl Pipe {
         self.wire.advance(sent);
         self.sent += sent as u64;
         if self.stack.is_empty() && self.marks.is_empty() {
-            self.written = self.sent;
+            // Not all that was sent: a proxy's handshake went before, and its layer is gone.
+            self.written = self.taken.saturating_sub(self.wire.len() as u64);
             return;
         }
         while let Some(&(_, plain)) = self.marks.front().filter(|&&(wire, _)| wire <= self.sent) {

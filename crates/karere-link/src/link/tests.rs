@@ -72,6 +72,10 @@ struct World {
 impl World {
     /// Dialed, with the layer's handshake before it.
     fn dialed(layer: Framing) -> Self {
+        Self::dialed_through(Box::new(layer))
+    }
+
+    fn dialed_through(layer: Box<dyn Layer>) -> Self {
         let now = clock();
         let mut link =
             Link::new(vec![Server::new(Endpoint::Unix("/x".into()))], Ways::default(), Policy::default(), Rng::new(1));
@@ -80,7 +84,7 @@ impl World {
             panic!("a path is dialed");
         };
         assert_eq!(link.handle_dialed(now, attempt, Ok(())), Use::Connection);
-        link.pipe.stack = Stack::new(vec![Box::new(layer)]);
+        link.pipe.stack = Stack::new(vec![layer]);
         let config = Config::new(Version::V5, Utf8String::new("one").expect("legal"));
         Self { now, link, session: Session::new(now, config).expect("legal") }
     }
@@ -213,4 +217,69 @@ fn layer_that_cannot_say_goodbye_is_dropped_at_once() {
     world.session.disconnect(Disconnect::NORMAL).expect("may be said");
     world.exchange();
     assert_eq!(world.link.poll_close(world.now), Some(Close::Drop));
+}
+
+/// Asks once, and is out of the way when it is answered.
+#[derive(Debug, Default)]
+struct Proxy {
+    asked: bool,
+}
+
+impl Layer for Proxy {
+    fn open(&mut self, _: Instant, input: &mut BytesMut, _: &mut BytesMut) -> Result<Progress, LayerError> {
+        if input.is_empty() {
+            return Ok(Progress::Handshaking);
+        }
+        let _ = input.split_to(1);
+        Ok(Progress::Transparent)
+    }
+
+    fn seal(&mut self, _: Instant, _: &mut SendBuf, wire: &mut SendBuf) -> Result<(), LayerError> {
+        if !core::mem::replace(&mut self.asked, true) {
+            wire.put_slice(b"let me through");
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn close(&mut self, _: &mut SendBuf) {}
+}
+
+#[test]
+fn what_was_said_to_a_proxy_does_not_count_as_written_by_the_session() {
+    let mut world = World::dialed_through(Box::new(Proxy::default()));
+    assert_eq!(world.wire(), b"let me through");
+    world.receive(b"!");
+    let connect = world.wire();
+    assert_eq!(connect.first(), Some(&0x10), "CONNECT");
+    world.receive(b"\x20\x03\x00\x00\x00");
+    assert!(matches!(world.session.poll_event(world.now), Some(SessionEvent::Connected(_))));
+    let token = world.session.publish(world.now, Publish::new("a", "b").expect("legal")).expect("taken");
+    world.exchange();
+    assert!(world.session.poll_event(world.now).is_none(), "it has not left");
+    let publish = world.peek();
+    world.link.handle_sent(publish.len() - 1);
+    world.exchange();
+    assert!(world.session.poll_event(world.now).is_none(), "not all of it");
+    world.link.handle_sent(1);
+    world.exchange();
+    let told = world.session.poll_event(world.now);
+    assert!(matches!(told, Some(SessionEvent::Published { token: of, .. }) if of == token), "{told:?}");
+}
+
+#[test]
+fn a_server_of_something_else_is_told_by_its_first_bytes() {
+    for (answer, what) in [(&b"HTTP/1.1 400 Bad Request"[..], "ws://"), (b"\x15\x03\x01\x00\x02\x02\x46", "mqtts://")] {
+        let mut link =
+            Link::new(vec![Server::new(Endpoint::Unix("/x".into()))], Ways::default(), Policy::default(), Rng::new(1));
+        let now = clock();
+        link.connect(now);
+        let Some(Dial::Connect { attempt, .. }) = link.poll_dial() else { panic!("a path is dialed") };
+        assert_eq!(link.handle_dialed(now, attempt, Ok(())), Use::Connection);
+        let error = link.handle_received(now, &mut BytesMut::from(answer)).expect_err("no MQTT").to_string();
+        assert!(error.contains(what), "{error}");
+    }
 }

@@ -48,8 +48,7 @@ fn authority() -> Authority {
 fn schemes_at_doors_of_others_say_what_did_not_work() {
     let authority = authority();
     let pair = || authority.issue(&params(&["127.0.0.1"]));
-    let doors =
-        [Door::plain(), Door::tls(pair()), Door::plain().websocket(), Door::tls(pair()).websocket()];
+    let doors = [Door::plain(), Door::tls(pair()), Door::plain().websocket(), Door::tls(pair()).websocket()];
     let names = doors.each_ref().map(Door::scheme);
     assert_eq!(names, SCHEMES);
     let server = Mosquitto::start(doors.into(), Setup::default());

@@ -93,7 +93,11 @@ fn arrive_whole<S: Transported>() {
         for qos in QOS {
             let mut publisher = program("KARERE_MOSQUITTO_PUB", &server);
             publisher.args(["-q", &qos.to_string(), "-t", &format!("in/{len}")]);
-            if len == 0 { publisher.arg("-n") } else { publisher.arg("-f").arg(&file.0) };
+            if len == 0 {
+                publisher.arg("-n")
+            } else {
+                publisher.arg("-f").arg(&file.0)
+            };
             let status = publisher.status().expect("mosquitto_pub can be started");
             assert!(status.success(), "{status}");
             let seen = one.message(number);
