@@ -448,6 +448,11 @@ impl Link {
         }
     }
 
+    /// What may be the matter when the connection fails now, if there is a suspicion.
+    pub fn suspicion(&self) -> Option<&'static str> {
+        matches!(self.phase, Phase::Open(_)).then(|| self.pipe.suspicion()).flatten()
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()

@@ -52,17 +52,25 @@ impl Pipe {
 
     /// Opens what the socket brought; `bytes` is left empty.
     pub(super) fn receive(&mut self, now: Instant, bytes: &mut BytesMut) -> Result<(), LayerError> {
-        if core::mem::replace(&mut self.heard, Heard::Something) == Heard::Nothing
-            && self.stack.is_empty()
-            && let Some((_, why)) = WRONG_DOORS.iter().find(|(start, _)| bytes.starts_with(start))
-        {
-            return Err(LayerError::new("MQTT", *why));
-        }
         if self.stack.is_empty() && self.received.is_empty() {
             self.received = core::mem::take(bytes);
-            return Ok(());
+        } else {
+            self.stack.open(now, bytes, &mut self.received)?;
         }
-        self.stack.open(now, bytes, &mut self.received)
+        if self.heard == Heard::Nothing && !self.received.is_empty() {
+            self.heard = Heard::Something;
+            if let Some((_, why)) = WRONG_DOORS.iter().find(|(start, _)| self.received.starts_with(start)) {
+                self.received.clear(); // not for the session: it would find fault with it
+                return Err(LayerError::new("MQTT", *why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What may be the matter when the other side ends the connection now: something, if it has never said a word.
+    pub(super) fn suspicion(&self) -> Option<&'static str> {
+        let plain = self.heard == Heard::Nothing && self.stack.is_empty();
+        plain.then_some("before it said a word: perhaps this port wants TLS (mqtts://) or WebSocket (ws://)")
     }
 
     /// Hands the session what has come.

@@ -52,20 +52,26 @@ fn schemes_at_doors_of_others_say_what_did_not_work() {
     let names = doors.each_ref().map(Door::scheme);
     assert_eq!(names, SCHEMES);
     let server = Mosquitto::start(doors.into(), Setup::default());
+    let mut useless = Vec::new();
     for (number, door) in names.into_iter().enumerate() {
         eprintln!("at the door for {door}:");
         for scheme in SCHEMES.into_iter().filter(|&scheme| scheme != door) {
             let why = error(scheme, server.port(number), &authority);
             // The first layer that the door does not speak; below it everything was in order.
             let expected = match (scheme, door) {
-                ("mqtt", _) | ("mqtts", "wss") => "CONNECT",
+                ("mqtt", "ws") | ("mqtts", "wss") => "answered in HTTP: perhaps this port speaks MQTT over WebSocket",
+                // OpenSSL resets the connection, so that there is no answer to judge by.
+                ("mqtt", _) => "mqtts://",
                 ("ws", _) | ("wss", "mqtts") => "WebSocket: ",
                 ("mqtts" | "wss", _) => "TLS: ",
                 other => panic!("{other:?}"),
             };
-            assert!(why.contains(expected), "{scheme} at {door}: {why}");
+            if !why.contains(expected) {
+                useless.push(format!("{scheme} at {door} does not name {expected:?}: {why}"));
+            }
         }
     }
+    assert!(useless.is_empty(), "{useless:#?}");
 }
 
 #[test]

@@ -3,15 +3,16 @@
 use core::{fmt::Write as _, net::SocketAddr, time::Duration};
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::TcpListener,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use karere::{Options, Version, tls::TlsOptions};
@@ -185,9 +186,58 @@ impl Drop for Mosquitto {
     }
 }
 
+/// Keeps mosquitto awake. Version 2.0.11 with libwebsockets 4 writes 4 KiB to a WebSocket whenever its loop turns, and by
+/// itself that turns ten times a second: 1 MiB would take half a minute, whoever the client is.
+#[derive(Debug)]
+struct Ticker {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(port: u16) -> Self {
+        let over = Arc::<AtomicBool>::default();
+        let ends = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                // Between two lives of the server there is nobody to be kept awake.
+                let _ = tick(port, &ends);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { over, thread: Some(thread) }
+    }
+}
+
+/// Exchanges PINGREQ and PINGRESP, of 3.1.1, until it is over.
+fn tick(port: u16, over: &AtomicBool) -> io::Result<()> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port))?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.write_all(b"\x10\x12\0\x04MQTT\x04\x02\0\x3c\0\x06ticker")?;
+    socket.read_exact(&mut [0; 4])?;
+    while !over.load(Ordering::Relaxed) {
+        socket.write_all(b"\xc0\0")?;
+        socket.read_exact(&mut [0; 2])?;
+        thread::sleep(Duration::from_micros(50));
+    }
+    Ok(())
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// A way to mosquitto: a door, and a plain one beside it for witnesses.
 #[derive(Debug)]
 pub(crate) struct Way {
+    /// First: it goes before the server.
+    _ticker: Option<Ticker>,
     server: Mosquitto,
     authority: String,
 }
@@ -196,7 +246,9 @@ impl Way {
     fn start(setup: Setup, door: impl FnOnce(Pair) -> Door) -> Self {
         let authority = Authority::new("CA of this test");
         let door = door(authority.issue(&params(&["127.0.0.1", "localhost"])));
-        Self { server: Mosquitto::start(vec![door, Door::plain()], setup), authority: authority.pem }
+        let sleeps = door.websocket;
+        let server = Mosquitto::start(vec![door, Door::plain()], setup);
+        Self { _ticker: sleeps.then(|| Ticker::start(server.port(1))), server, authority: authority.pem }
     }
 
     /// Options for a client that goes through the door, or through something at `port` before it.

@@ -91,7 +91,7 @@ fn certificate_of_another_ca_is_refused_and_any_host_name_does_not_help() {
 #[test]
 fn certificate_of_another_host_is_refused_and_any_host_name_accepts_it() {
     let there = Showing::of(&params(&["broker.example"]));
-    there.refused(&there.trusting(), &["is for \"broker.example\"", "not for 127.0.0.1"]);
+    there.refused(&there.trusting(), &["is for \"broker.example\"", "not for \"127.0.0.1\""]);
     there.accepts(&there.trusting().danger_accept_any_host_name());
     there.accepts(&there.trusting().danger_accept_any_certificate());
     there.accepts(&there.trusting().server_name("broker.example"));

@@ -346,6 +346,10 @@ impl Driver {
 
     /// The connection has ended: the session is told, the handler is told, the socket is closed, the link waits.
     fn lost(&mut self, now: Instant, cause: CloseCause, handler: &mut dyn Handler, scratch: &mut Scratch) {
+        let cause = match (cause, self.link.suspicion()) {
+            (CloseCause::Failed(why), Some(suspicion)) => CloseCause::Failed(format!("{why}, {suspicion}")),
+            (cause, _) => cause,
+        };
         {
             // What was received last still stands before the end.
             let mut core = self.client.shared.lock();
