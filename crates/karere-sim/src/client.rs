@@ -78,7 +78,12 @@ impl Driver {
                 policy.jitter = dice.pick(&[Jitter::Uniform, Jitter::None]);
                 let host = dice.pick(&["127.0.0.1", "broker.example"]).to_owned();
                 let endpoint = Endpoint::Tcp { host, port: 1883 };
-                Self::Link(Box::new(Link::new(vec![Server::new(endpoint)], Ways::default(), policy, Rng::new(dice.below(u64::MAX)))))
+                Self::Link(Box::new(Link::new(
+                    vec![Server::new(endpoint)],
+                    Ways::default(),
+                    policy,
+                    Rng::new(dice.below(u64::MAX)),
+                )))
             }
         }
     }
