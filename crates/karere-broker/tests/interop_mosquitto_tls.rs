@@ -37,7 +37,7 @@ impl Lab {
         let authority = folder.join("authority.pem");
         fs::write(&authority, made.cert.pem()).expect("written");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-        let config = ServerConfig::builder().with_no_client_auth();
+        let config = server_config().with_no_client_auth();
         let config = config.with_single_cert(vec![made.cert.into()], key).expect("fits");
         let options = Server::options(Broker::default()).tls((Ipv4Addr::LOCALHOST, 0), Arc::new(config));
         Self { server: options.start().expect("started"), authority, folder, subscribers: Cell::new(0) }
@@ -128,4 +128,10 @@ fn a_client_that_trusts_another_authority_stays_away_and_is_noted() {
         assert!(begin.elapsed() < PATIENCE, "nothing is noted");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// With ring, whichever providers the build has.
+fn server_config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    let provider = rustls::crypto::ring::default_provider().into();
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("supported")
 }

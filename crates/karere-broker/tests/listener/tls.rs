@@ -43,12 +43,12 @@ impl Identity {
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        let config = ServerConfig::builder().with_no_client_auth();
+        let config = server_config().with_no_client_auth();
         Arc::new(config.with_single_cert(vec![self.certificate.clone()], self.key.clone_key()).expect("fits"))
     }
 
     fn client(&self) -> Arc<ClientConfig> {
-        Arc::new(ClientConfig::builder().with_root_certificates(self.roots()).with_no_client_auth())
+        Arc::new(client_config().with_root_certificates(self.roots()).with_no_client_auth())
     }
 
     /// Speaks TLS on a stream that is connected.
@@ -132,7 +132,9 @@ fn bytes_may_come_one_by_one() {
 fn tls_1_2_is_spoken() {
     let identity = Identity::new();
     let server = serve(&identity);
-    let config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+    let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("supported");
     let config = Arc::new(config.with_root_certificates(identity.roots()).with_no_client_auth());
     let mut client = Client::connect(secure(dial_to(address(&server)), config), Version::V311, "a");
     client.subscribe_at("t", QoS::ExactlyOnce);
@@ -198,8 +200,11 @@ fn a_certificate_that_the_client_does_not_trust_is_noted() {
 fn certificates_of_clients_are_asked_for_as_configured() {
     let identity = Identity::new();
     let of_client = Identity::new();
-    let verifier = WebPkiClientVerifier::builder(of_client.roots()).build().expect("built");
-    let config = ServerConfig::builder().with_client_cert_verifier(verifier);
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(of_client.roots(), rustls::crypto::ring::default_provider().into())
+            .build()
+            .expect("built");
+    let config = server_config().with_client_cert_verifier(verifier);
     let config = config.with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key()).expect("fits");
     let server = Server::options(Broker::default()).tls(ANY_PORT, Arc::new(config)).start().expect("started");
 
@@ -208,7 +213,7 @@ fn certificates_of_clients_are_asked_for_as_configured() {
     without.read(&mut [0; 10]).expect_err("refused");
     assert!(trouble(&server).contains("certificate"), "{}", trouble(&server));
 
-    let with = ClientConfig::builder().with_root_certificates(identity.roots());
+    let with = client_config().with_root_certificates(identity.roots());
     let with = with.with_client_auth_cert(vec![of_client.certificate.clone()], of_client.key.clone_key());
     Client::connect(secure(dial_to(address(&server)), Arc::new(with.expect("fits"))), Version::V5, "with");
 }
@@ -287,4 +292,15 @@ fn what_is_injected_in_a_handshake_waits_for_its_end() {
     let mut early = [0; 5];
     stream.read_exact(&mut early).expect("comes");
     assert_eq!(&early, b"early");
+}
+
+/// With ring, whichever providers the build has.
+fn server_config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    let provider = rustls::crypto::ring::default_provider().into();
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("supported")
+}
+
+fn client_config() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    let provider = rustls::crypto::ring::default_provider().into();
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("supported")
 }

@@ -53,7 +53,7 @@ fn wrong_options_are_refused_when_the_client_is_made() {
     let expiring = will.clone().property(PropertyId::WillDelayInterval, Value::U32(1)).expect("legal");
     refused(options(Version::V311).will(expiring), "use 5.0");
     refused(options(Version::V5).will(Publish::new("will", vec![0; 65_536]).expect("legal")), "65536 bytes");
-    for url in ["localhost", "http://localhost", "mqtt://", "mqtt://h:0", "mqtt://h:65536", "mqtts://h", "unix://"] {
+    for url in ["localhost", "http://localhost", "mqtt://", "mqtt://h:0", "mqtt://h:65536", "mqtts://h:x", "unix://"] {
         assert!(Options::new(url).is_err(), "{url}");
     }
 }
