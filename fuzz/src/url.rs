@@ -46,7 +46,7 @@ fn check_url(text: &str) {
 
 /// What stands before the last `@`, by a plain reading of RFC 3986, §3.2.1 and §2.1.
 fn credentials(text: &str) -> (Option<String>, Option<String>) {
-    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
     let Some((credentials, _)) = authority.rsplit_once('@') else {
         return (None, None);
     };
@@ -69,10 +69,17 @@ fn credentials(text: &str) -> (Option<String>, Option<String>) {
 /// A port is digits, and the default where there is none.
 fn check_port(text: &str, endpoint: &Endpoint) {
     if let Endpoint::Tcp { port, host } = endpoint {
-        let text = text.strip_suffix('/').unwrap_or(text);
+        let (scheme, rest) = text.split_once("://").expect("it was taken");
+        let default = match scheme {
+            "mqtts" | "ssl" => 8883,
+            "ws" => 80,
+            "wss" => 443,
+            _ => 1883,
+        };
+        let text = rest.split(['/', '?']).next().unwrap_or("");
         let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
         let (before, digits) = text.split_at(text.len() - digits);
-        let expected = if before.ends_with(':') && !digits.is_empty() { digits.parse().ok() } else { Some(1883) };
+        let expected = if before.ends_with(':') && !digits.is_empty() { digits.parse().ok() } else { Some(default) };
         assert_eq!(Some(*port), expected, "{text:?}: port of {host:?}");
     }
 }
