@@ -103,14 +103,20 @@ pub(crate) fn place(text: &str, default_port: u16) -> Result<Endpoint, &'static 
 /// Secrets never reach an error's text, not even when the scheme before them was forgotten.
 pub(crate) fn without_password(url: &str) -> String {
     let Some(at) = url.rfind('@') else {
-        return url.to_owned();
+        return without_query(url);
     };
     let (before, after) = url.split_at(at);
+    let after = without_query(after);
     let scheme = before.split_once("://").map(|(scheme, _)| scheme);
     match scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
         Some(scheme) => format!("{scheme}://…{after}"),
         None => format!("…{after}"),
     }
+}
+
+/// A query may be a signature.
+fn without_query(url: &str) -> String {
+    url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?…"))
 }
 
 /// True for an IPv6 address, perhaps with a zone: `fe80::1%eth0`.

@@ -212,6 +212,12 @@ impl Link {
         }
     }
 
+    /// Changes where attempts go, in place of all servers, from the next round on. How that one is spoken to stays as it was
+    /// with the best of them: TLS does not become plain text.
+    pub fn set_endpoint(&mut self, endpoint: Endpoint) {
+        self.route.set_endpoint(endpoint);
+    }
+
     /// Changes where attempts go, from the next round on.
     pub fn set_servers(&mut self, servers: Vec<Server>) {
         self.route.set_servers(servers);

@@ -175,8 +175,9 @@ impl Options {
     }
 
     /// Asks `hook` before each attempt where to go and who to be: for tokens and signed addresses that expire. It is given
-    /// the server whose turn it is, and may change its endpoint and its credentials. It runs on a thread of its own, one
-    /// call at a time, and may take as long as [`Options::access_timeout`]; the client goes on meanwhile.
+    /// the server whose turn it is, and may change its endpoint and its credentials. It runs on a thread of its own
+    /// and may take as long as [`Options::access_timeout`]; the client goes on meanwhile. A call that takes longer may still
+    /// run when the next one begins.
     #[must_use]
     pub fn access_hook<E>(mut self, hook: impl Fn(&mut Server) -> Result<(), E> + Send + Sync + 'static) -> Self
     where

@@ -163,6 +163,13 @@ impl Route {
         self.left.clear();
     }
 
+    /// Changes the place alone: transport and credentials stay those of the best server.
+    pub(crate) fn set_endpoint(&mut self, endpoint: Endpoint) {
+        if let Some(best) = self.servers.iter().min_by_key(|server| server.rank.priority).cloned() {
+            self.set_servers(vec![Server { endpoint, ..best }]);
+        }
+    }
+
     pub(crate) const fn set_redirect(&mut self, redirect: Redirect) {
         self.redirect = redirect;
     }
@@ -472,6 +479,19 @@ mod tests {
         assert!(route.next(Class::Passing));
         assert!(route.has_better());
         assert_eq!(route.better(&mut rng), [server("a", 0, 1)]);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn another_place_is_spoken_to_as_the_best_server_was() {
+        let credentials = Credentials::new(Utf8String::new("me").ok(), Some("secret".into()));
+        let best = Server::parse("mqtts://a").expect("legal").credentials(credentials.clone());
+        let (mut route, mut rng) = route(&[server("b", 1, 1), best], Redirect::Never);
+        route.set_endpoint(Endpoint::tcp("c", 7));
+        route.begin(&mut rng);
+        assert_eq!((at(&route).as_str(), route.current().transport.security), ("c:7", Security::Tls));
+        assert_eq!(route.current().credentials, Some(credentials));
+        assert!(!route.next(Class::Passing), "in place of all others");
     }
 
     #[test]

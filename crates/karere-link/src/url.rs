@@ -184,6 +184,14 @@ mod tests {
     }
 
     #[test]
+    fn queries_are_as_secret_as_passwords() {
+        for url in ["wss://h/a b?token=secret", "mqtt://h?secret", "wss://u:p@h:0/x?token=secret", "x://h?secret"] {
+            let error = Url::parse(url).expect_err(url).to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn client_identifier_may_stand_in_the_query() {
         let parsed = Url::parse("mqtt://h?client_id=pump%207").expect("legal");
         assert_eq!(parsed.client_id.as_deref(), Some("pump 7"));

@@ -253,9 +253,10 @@ impl Client {
         self.shared.command(Command::Policy(Box::new(policy)));
     }
 
-    /// Says where attempts go from now on, in place of all servers there were.
+    /// Says where attempts go from the next round on, in place of all servers there were. Transport and credentials stay
+    /// those of the best of them.
     pub fn set_endpoint(&self, endpoint: Endpoint) {
-        self.shared.command(Command::Servers(vec![Server::new(endpoint)]));
+        self.shared.command(Command::Endpoint(endpoint));
     }
 
     /// Says where attempts go from the next round on. None leaves everything as it is.

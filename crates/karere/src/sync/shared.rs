@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use karere_link::{Address, Policy, Server};
+use karere_link::{Address, Endpoint, Policy, Server};
 use karere_proto::{
     Session, Token,
     packet::{SubAck, UnsubAck},
@@ -73,6 +73,8 @@ pub(super) enum Command {
     /// Speak TLS like this, unless something else was said.
     #[cfg(feature = "tls")]
     Tls(karere_link::Tls),
+    /// Go to this place from the next round on, as before.
+    Endpoint(Endpoint),
     /// Go there from the next round on.
     Servers(Vec<Server>),
 }

@@ -114,6 +114,7 @@ impl Driver {
                 }
                 #[cfg(feature = "tls")]
                 Command::Tls(tls) => self.link.provide_tls(tls),
+                Command::Endpoint(endpoint) => self.link.set_endpoint(endpoint),
                 Command::Servers(servers) => self.link.set_servers(servers),
             }
         }
