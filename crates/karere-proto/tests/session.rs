@@ -9,6 +9,7 @@ mod session {
 
     mod abandoned;
     mod alias;
+    mod chosen_ids;
     mod closing;
     mod crash;
     mod credentials;
@@ -20,6 +21,7 @@ mod session {
     mod inbound;
     mod journal;
     mod keep_alive;
+    mod lenient;
     mod lost_session;
     mod moving;
     mod outbound;

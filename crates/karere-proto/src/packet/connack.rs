@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The server's answer to CONNECT (§3.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnAck {
     /// The server resumes a session it had (§3.2.2.1.1). Always false on 3.1, which cannot say.
@@ -19,12 +19,24 @@ pub struct ConnAck {
     pub reason: ReasonCode,
     /// MQTT 5 properties.
     pub properties: Properties,
+    /// The return code as it came, when a CONNACK was received in the two-byte form of 3.1 and 3.1.1. Not compared: `reason`
+    /// says the same.
+    pub return_code: Option<u8>,
 }
+
+impl PartialEq for ConnAck {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { session_present, reason, properties, return_code: _ } = self;
+        (session_present, reason, properties) == (&other.session_present, &other.reason, &other.properties)
+    }
+}
+
+impl Eq for ConnAck {}
 
 impl ConnAck {
     /// An answer without properties.
     pub const fn new(reason: ReasonCode) -> Self {
-        Self { session_present: false, reason, properties: Properties::new() }
+        Self { session_present: false, reason, properties: Properties::new(), return_code: None }
     }
 
     pub(super) fn decode(reader: &mut Reader, context: Context<'_>) -> Result<Self, ProtocolError> {
@@ -38,13 +50,14 @@ impl ConnAck {
         if rules.connect_return_codes.is_empty() && reader.remaining() > 1 {
             let reason = context.reason(reader)?;
             let properties = context.properties(reader)?;
-            return Ok(Self { session_present, reason, properties });
+            return Ok(Self { session_present, reason, properties, return_code: None });
         }
-        let reason = meaning(reader.u8()?);
+        let return_code = reader.u8()?;
+        let reason = meaning(return_code);
         if rules.connect_return_codes.is_empty() && reason == ReasonCode::Success {
             return Err(reader.error(Rule::Truncated)); // Property Length is never left out in 5.0
         }
-        Ok(Self { session_present, ..Self::new(reason) })
+        Ok(Self { session_present, return_code: Some(return_code), ..Self::new(reason) })
     }
 }
 

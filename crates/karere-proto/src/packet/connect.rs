@@ -16,12 +16,43 @@ use crate::{
     version::{Version, WireRules},
 };
 
+/// Whether a client says that it is a bridge between servers: the highest bit of the protocol level, which some servers
+/// understand before 5.0. Such a server sends nothing back to where it came from, and keeps RETAIN as it was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: one bit")]
+pub enum Bridge {
+    /// It is a client like any other.
+    #[default]
+    No,
+    /// It is a bridge. Not said in 5.0, where No Local and Retain As Published do the same (§3.8.3.1).
+    Yes,
+}
+
+impl Bridge {
+    const BIT: u8 = 0x80;
+
+    /// What a protocol level says, and the level without that.
+    const fn of(level: u8) -> (Self, u8) {
+        let bridge = if level & Self::BIT == 0 { Self::No } else { Self::Yes };
+        (bridge, level & !Self::BIT)
+    }
+
+    const fn bit(self, rules: &WireRules) -> u8 {
+        match self {
+            Self::Yes if !rules.properties => Self::BIT,
+            Self::Yes | Self::No => 0,
+        }
+    }
+}
+
 /// The first packet of every connection (§3.1).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connect {
     /// The version asked for.
     pub version: Version,
+    /// Whether the client says that it is a bridge.
+    pub bridge: Bridge,
     /// Clean Start, in 3.1 and 3.1.1 Clean Session (§3.1.2.4).
     pub clean_start: bool,
     /// Seconds; 0 turns it off (§3.1.2.10).
@@ -43,6 +74,7 @@ impl Connect {
     pub const fn new(version: Version, client_id: Utf8String) -> Self {
         Self {
             version,
+            bridge: Bridge::No,
             clean_start: true,
             keep_alive: 60,
             properties: Properties::new(),
@@ -56,7 +88,10 @@ impl Connect {
     pub(super) fn decode(reader: &mut Reader) -> Result<Self, ProtocolError> {
         let name = reader.binary()?;
         let level = reader.u8()?;
+        let (bridge, level) = Bridge::of(level);
         let version = match Version::from_wire(&name, level) {
+            // 5.0 has options of its own for bridges.
+            Some(Version::V5) if bridge == Bridge::Yes => return Err(reader.error(Rule::ProtocolLevel)),
             Some(version) => version,
             None if Version::ALL.iter().any(|version| version.rules().protocol_name == name) => {
                 return Err(reader.error(Rule::ProtocolLevel));
@@ -86,7 +121,7 @@ impl Connect {
         let user_name = if flags.has(Flags::USER_NAME) { Some(reader.string()?) } else { None };
         let password = if flags.has(Flags::PASSWORD) { Some(reader.binary()?) } else { None };
         let clean_start = flags.has(Flags::CLEAN_START);
-        Ok(Self { version, clean_start, keep_alive, properties, client_id, will, user_name, password })
+        Ok(Self { version, bridge, clean_start, keep_alive, properties, client_id, will, user_name, password })
     }
 
     fn flags(&self) -> u8 {
@@ -157,7 +192,7 @@ impl Encode for Connect {
 
     fn encode_body(&self, rules: &WireRules, out: &mut SendBuf) {
         put_field(rules.protocol_name, out);
-        out.put_slice(&[rules.protocol_level, self.flags()]);
+        out.put_slice(&[rules.protocol_level | self.bridge.bit(rules), self.flags()]);
         out.put_slice(&self.keep_alive.to_be_bytes());
         put_properties(&self.properties, rules, out);
         put_field(self.client_id.as_bytes(), out);
@@ -179,6 +214,7 @@ impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
             .field("version", &self.version)
+            .field("bridge", &self.bridge)
             .field("client_id", &self.client_id)
             .field("clean_start", &self.clean_start)
             .field("keep_alive", &self.keep_alive)

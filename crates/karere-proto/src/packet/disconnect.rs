@@ -10,14 +10,38 @@ use crate::{
 };
 
 /// The last packet of a connection, from either side in 5.0, else from the client only (§3.14).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Disconnect {
     /// Why; only [`ReasonCode::Success`] on 3.1 and 3.1.1.
     pub reason: ReasonCode,
     /// MQTT 5 properties.
     pub properties: Properties,
+    /// How much of it stood in a received packet. Not compared: what was left out has its default.
+    pub form: DisconnectForm,
 }
+
+/// How much a received DISCONNECT says outright (§3.14.2.1, §3.14.2.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete for §3.14.2")]
+pub enum DisconnectForm {
+    /// Nothing: normal disconnection, no properties.
+    Empty,
+    /// A reason code.
+    Reason,
+    /// A reason code and properties.
+    #[default]
+    Full,
+}
+
+impl PartialEq for Disconnect {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { reason, properties, form: _ } = self;
+        (reason, properties) == (&other.reason, &other.properties)
+    }
+}
+
+impl Eq for Disconnect {}
 
 impl Disconnect {
     /// Normal disconnection: the server deletes the will [MQTT-3.14.4-3].
@@ -27,7 +51,7 @@ impl Disconnect {
 
     /// A DISCONNECT without properties.
     pub const fn new(reason: ReasonCode) -> Self {
-        Self { reason, properties: Properties::new() }
+        Self { reason, properties: Properties::new(), form: DisconnectForm::Full }
     }
 
     /// Sets the properties (5.0).
@@ -38,11 +62,13 @@ impl Disconnect {
     }
 
     pub(super) fn decode(reader: &mut Reader, context: Context<'_>) -> Result<Self, ProtocolError> {
-        let mut disconnect = Self::NORMAL;
+        let mut disconnect = Self { form: DisconnectForm::Empty, ..Self::NORMAL };
         if context.rules.ack_reasons && reader.remaining() > 0 {
             disconnect.reason = context.reason(reader)?;
+            disconnect.form = DisconnectForm::Reason;
             if reader.remaining() > 0 {
                 disconnect.properties = context.properties(reader)?;
+                disconnect.form = DisconnectForm::Full;
             }
         }
         if context.sender == Side::Server && disconnect.properties.session_expiry_interval().is_some() {

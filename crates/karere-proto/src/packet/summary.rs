@@ -1,129 +1,142 @@
 //! One line about a packet for a log: names and numbers, never payloads and secrets.
 
-use super::{
-    Ack, Attempt, Auth, ConnAck, Connect, Disconnect, Packet, PublishPacket, Subscribe, Unsubscribe, publish::Outgoing,
-};
-use crate::{PacketId, Properties, QoS, ReasonCode};
+use core::fmt;
 
-/// What can be told about a packet in one line.
-pub(crate) trait Summary {
-    fn summary(&self) -> String;
+use super::{
+    Ack, Attempt, Auth, Connect, Disconnect, Packet, PublishPacket, Subscribe, Unsubscribe, publish::Outgoing,
+};
+use crate::{PacketId, Properties, ReasonCode};
+
+/// What can be shown as a packet while it is queued for sending.
+pub(crate) trait Traced {
+    /// A copy; payloads are shared.
+    fn to_packet(&self) -> Packet;
 }
 
-impl Summary for Packet {
-    fn summary(&self) -> String {
+impl Traced for Connect {
+    fn to_packet(&self) -> Packet {
+        Packet::Connect(Box::new(self.clone()))
+    }
+}
+
+impl Traced for Outgoing<'_> {
+    fn to_packet(&self) -> Packet {
+        Packet::Publish(PublishPacket::new(self.publish.clone(), self.id, self.attempt))
+    }
+}
+
+impl Traced for Ack {
+    fn to_packet(&self) -> Packet {
+        Packet::Ack(self.clone())
+    }
+}
+
+impl Traced for (PacketId, &Subscribe) {
+    fn to_packet(&self) -> Packet {
+        Packet::Subscribe(self.0, self.1.clone())
+    }
+}
+
+impl Traced for (PacketId, &Unsubscribe) {
+    fn to_packet(&self) -> Packet {
+        Packet::Unsubscribe(self.0, self.1.clone())
+    }
+}
+
+impl Traced for Disconnect {
+    fn to_packet(&self) -> Packet {
+        Packet::Disconnect(self.clone())
+    }
+}
+
+impl Traced for Auth {
+    fn to_packet(&self) -> Packet {
+        Packet::Auth(self.clone())
+    }
+}
+
+/// One line, with neither payloads nor secrets.
+impl fmt::Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.packet_type();
         match self {
-            Self::Connect(connect) => connect.summary(),
-            Self::ConnAck(ack) => ack.summary(),
-            Self::Publish(publish) => publish.summary(),
-            Self::Ack(ack) => ack.summary(),
-            Self::Subscribe(id, subscribe) => (*id, subscribe).summary(),
-            Self::SubAck(id, ack) => format!("SUBACK m{id}{}{}", reasons(&ack.reasons), properties(&ack.properties)),
-            Self::Unsubscribe(id, unsubscribe) => (*id, unsubscribe).summary(),
-            Self::UnsubAck(id, ack) => {
-                format!("UNSUBACK m{id}{}{}", reasons(&ack.reasons), properties(&ack.properties))
+            Self::Connect(connect) => {
+                let Connect { version, client_id, clean_start, keep_alive, .. } = connect.as_ref();
+                write!(
+                    f,
+                    "{name} {version} client {client_id:?}{} keep alive {keep_alive} s{}{}{}{}",
+                    flag(" clean", *clean_start),
+                    flag(" will", connect.will.is_some()),
+                    flag(" user name", connect.user_name.is_some()),
+                    flag(" password", connect.password.is_some()),
+                    After(&connect.properties)
+                )
             }
-            Self::PingReq | Self::PingResp => self.packet_type().to_string(),
-            Self::Disconnect(disconnect) => disconnect.summary(),
-            Self::Auth(auth) => auth.summary(),
+            Self::ConnAck(ack) => {
+                let present = flag(" session present", ack.session_present);
+                write!(f, "{name} {}{present}{}", ack.reason, After(&ack.properties))
+            }
+            Self::Publish(publish) => {
+                let PublishPacket { qos, retain, attempt, payload, properties, .. } = publish;
+                write!(f, "{name} q{qos}")?;
+                if let Some(id) = publish.id {
+                    write!(f, " m{id}")?;
+                }
+                let (dup, retain) = (flag(" dup", *attempt == Attempt::Again), flag(" retain", *retain));
+                let topic = publish.topic.as_ref().map_or("", |topic| topic.as_str());
+                write!(f, "{dup}{retain} {topic:?} ({} bytes){}", payload.len(), After(properties))
+            }
+            Self::Ack(ack) => {
+                write!(f, "{name} m{}", ack.id)?;
+                if ack.reason != ReasonCode::Success {
+                    write!(f, " {}", ack.reason)?;
+                }
+                After(&ack.properties).fmt(f)
+            }
+            Self::Subscribe(id, subscribe) => {
+                write!(f, "{name} m{id}")?;
+                for one in &subscribe.subscriptions {
+                    write!(f, " {:?} q{}", one.filter, one.options.qos)?;
+                }
+                After(&subscribe.properties).fmt(f)
+            }
+            Self::SubAck(id, ack) => {
+                write!(f, "{name} m{id}{}{}", Reasons(&ack.reasons), After(&ack.properties))
+            }
+            Self::Unsubscribe(id, unsubscribe) => {
+                write!(f, "{name} m{id}")?;
+                for filter in &unsubscribe.filters {
+                    write!(f, " {filter:?}")?;
+                }
+                After(&unsubscribe.properties).fmt(f)
+            }
+            Self::UnsubAck(id, ack) => {
+                write!(f, "{name} m{id}{}{}", Reasons(&ack.reasons), After(&ack.properties))
+            }
+            Self::PingReq | Self::PingResp => name.fmt(f),
+            Self::Disconnect(Disconnect { reason, properties, .. }) => {
+                write!(f, "{name} {reason}{}", After(properties))
+            }
+            Self::Auth(Auth { reason, properties, .. }) => write!(f, "{name} {reason}{}", After(properties)),
         }
     }
 }
 
-impl Summary for Connect {
-    fn summary(&self) -> String {
-        let Self { version, client_id, clean_start, keep_alive, .. } = self;
-        format!(
-            "CONNECT {version} client {client_id:?}{} keep alive {keep_alive} s{}{}{}{}",
-            flag(" clean", *clean_start),
-            flag(" will", self.will.is_some()),
-            flag(" user name", self.user_name.is_some()),
-            flag(" password", self.password.is_some()),
-            properties(&self.properties)
-        )
+/// Properties behind what was said before, if there are any.
+struct After<'a>(&'a Properties);
+
+impl fmt::Display for After<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " {:?}", self.0) }
     }
 }
 
-impl Summary for ConnAck {
-    fn summary(&self) -> String {
-        format!(
-            "CONNACK {}{}{}",
-            self.reason,
-            flag(" session present", self.session_present),
-            properties(&self.properties)
-        )
+struct Reasons<'a>(&'a [ReasonCode]);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|reason| write!(f, " {reason}"))
     }
-}
-
-impl Summary for PublishPacket {
-    fn summary(&self) -> String {
-        let topic = self.topic.as_ref().map_or("", |topic| topic.as_str());
-        publish(self.qos, self.retain, self.attempt, self.id, topic, self.payload.len(), &self.properties)
-    }
-}
-
-impl Summary for Outgoing<'_> {
-    fn summary(&self) -> String {
-        let message = self.publish;
-        let topic = message.topic.as_str();
-        let size = message.payload.len();
-        publish(message.qos, message.retain, self.attempt, self.id, topic, size, &message.properties)
-    }
-}
-
-impl Summary for Ack {
-    fn summary(&self) -> String {
-        let reason = if self.reason == ReasonCode::Success { String::new() } else { format!(" {}", self.reason) };
-        format!("{} m{}{reason}{}", self.kind.packet_type(), self.id, properties(&self.properties))
-    }
-}
-
-impl Summary for (PacketId, &Subscribe) {
-    fn summary(&self) -> String {
-        let filters = self.1.subscriptions.iter().map(|one| format!(" {:?} q{}", one.filter, one.options.qos));
-        format!("SUBSCRIBE m{}{}{}", self.0, filters.collect::<String>(), properties(&self.1.properties))
-    }
-}
-
-impl Summary for (PacketId, &Unsubscribe) {
-    fn summary(&self) -> String {
-        let filters = self.1.filters.iter().map(|filter| format!(" {filter:?}"));
-        format!("UNSUBSCRIBE m{}{}{}", self.0, filters.collect::<String>(), properties(&self.1.properties))
-    }
-}
-
-impl Summary for Disconnect {
-    fn summary(&self) -> String {
-        format!("DISCONNECT {}{}", self.reason, properties(&self.properties))
-    }
-}
-
-impl Summary for Auth {
-    fn summary(&self) -> String {
-        format!("AUTH {}{}", self.reason, properties(&self.properties))
-    }
-}
-
-fn publish(
-    qos: QoS,
-    retain: bool,
-    attempt: Attempt,
-    id: Option<PacketId>,
-    topic: &str,
-    size: usize,
-    set: &Properties,
-) -> String {
-    let id = id.map_or_else(String::new, |id| format!(" m{id}"));
-    let (dup, retain) = (flag(" dup", attempt == Attempt::Again), flag(" retain", retain));
-    format!("PUBLISH q{qos}{id}{dup}{retain} {topic:?} ({size} bytes){}", properties(set))
-}
-
-fn reasons(reasons: &[ReasonCode]) -> String {
-    reasons.iter().map(|reason| format!(" {reason}")).collect()
-}
-
-fn properties(properties: &Properties) -> String {
-    if properties.is_empty() { String::new() } else { format!(" {properties:?}") }
 }
 
 const fn flag(text: &'static str, set: bool) -> &'static str {

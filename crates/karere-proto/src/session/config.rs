@@ -5,7 +5,7 @@ use core::{fmt, num::NonZeroU16, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    packet::{Connect, PacketType},
+    packet::{Connect, PacketType, ReceivedTopics},
     properties::{Carrier, InvalidProperty, Properties, PropertyId},
     text::{MAX_FIELD, Utf8String},
     version::{ClientIdRule, Version},
@@ -67,6 +67,21 @@ pub enum LostSession {
     Republish,
     /// What the server may not have is reported with outcome unknown.
     Report,
+    /// The session goes on all the same, whatever Session Present and Clean Start say: what is in flight is sent again with
+    /// DUP under its identifier. That is how paho-mqtt does it; the receiver may see a message twice, and a server may find
+    /// fault with a DUP it did not expect. Not with a journal.
+    Continue,
+}
+
+/// Which client identifiers are taken before 5.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: the specification is followed or it is not")]
+pub enum ClientIdLength {
+    /// Those that the version allows: 1 to 23 bytes in 3.1.
+    #[default]
+    Specified,
+    /// Any length that the packet can carry: most servers take longer ones in 3.1 too.
+    Any,
 }
 
 /// When the subscriptions that were granted are asked for again by the session itself.
@@ -160,6 +175,10 @@ pub struct Config {
     pub topic_aliases: u16,
     /// Whether the session writes a journal.
     pub journal: Journal,
+    /// What becomes of received messages whose topic is not UTF-8.
+    pub received_topics: ReceivedTopics,
+    /// Which client identifiers are taken.
+    pub client_id_length: ClientIdLength,
 }
 
 impl Config {
@@ -179,6 +198,8 @@ impl Config {
             ack_timeout: None,
             topic_aliases: 64,
             journal: Journal::Off,
+            received_topics: ReceivedTopics::Strict,
+            client_id_length: ClientIdLength::Specified,
         }
     }
 
@@ -193,12 +214,17 @@ impl Config {
         let id_len = connect.client_id.as_bytes().len();
         let temporary = self.session_expiry == SessionExpiry::AtClose;
         match rules.client_id {
-            ClientIdRule::Short if !(1..=23).contains(&id_len) => return Err(ConfigError::ClientIdLength(id_len)),
+            ClientIdRule::Short if id_len == 0 || id_len > 23 && self.client_id_length == ClientIdLength::Specified => {
+                return Err(ConfigError::ClientIdLength(id_len));
+            }
             ClientIdRule::EmptyIfClean if id_len == 0 && !temporary => return Err(ConfigError::EmptyClientId),
             ClientIdRule::Short | ClientIdRule::EmptyIfClean | ClientIdRule::Any => {}
         }
         if rules.password_needs_user_name && connect.password.is_some() && connect.user_name.is_none() {
             return Err(ConfigError::PasswordWithoutUserName(connect.version));
+        }
+        if self.lost_session == LostSession::Continue && self.journal == Journal::On {
+            return Err(ConfigError::ContinueWithJournal);
         }
         check_len("password", connect.password.as_ref().map_or(0, |password| password.len()))?;
         let not_in_version = |what| Err(ConfigError::NotInVersion(what, connect.version));
@@ -305,6 +331,8 @@ pub enum ConfigError {
     AuthenticationDataWithoutMethod,
     /// 3.1 wants a client identifier of 1 to 23 bytes; this one has so many.
     ClientIdLength(usize),
+    /// A journal records that a lost session is lost: [`LostSession::Continue`] cannot be had with one.
+    ContinueWithJournal,
     /// 3.1.1 takes an empty client identifier only for a session that ends with its connection (v3: [MQTT-3.1.3-7]).
     EmptyClientId,
     /// Session Expiry Interval stands in the properties; it has an option of its own.
@@ -330,6 +358,9 @@ impl fmt::Display for ConfigError {
             }
             Self::ClientIdLength(len) => {
                 write!(f, "client identifier of {len} bytes; MQTT 3.1 wants 1 to 23, use a newer version for others")
+            }
+            Self::ContinueWithJournal => {
+                f.write_str("a lost session cannot go on with a journal; choose to republish or to report")
             }
             Self::EmptyClientId => f.write_str(
                 "empty client identifier with a session to keep; give one, or let the session end with its connection \

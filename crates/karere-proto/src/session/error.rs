@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::{
+    id::PacketId,
     properties::{InvalidProperty, PropertyId},
     qos::QoS,
     reason::ReasonCode,
@@ -13,6 +14,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
+    /// The packet identifier that was asked for names something that is not done (§2.2.1).
+    IdInUse(PacketId),
     /// This version has no such thing.
     NotInVersion(&'static str, Version),
     /// A property is wrong.
@@ -47,6 +50,7 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::IdInUse(id) => write!(f, "packet identifier {id} is in use; wait for its outcome, or take another"),
             Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
             Self::Property(property) => property.fmt(f),
             Self::PropertyOfConnection(id) => {
@@ -74,6 +78,8 @@ impl core::error::Error for PublishError {}
 pub enum SubscribeError {
     /// There is no filter in it [MQTT-3.8.3-2].
     Empty,
+    /// The packet identifier that was asked for names something that is not done (§2.2.1).
+    IdInUse(PacketId),
     /// No Local on a shared subscription [MQTT-3.8.3-4].
     NoLocalShared,
     /// This version has no such thing.
@@ -95,6 +101,7 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("no topic filter given; name at least one [MQTT-3.8.3-2]"),
+            Self::IdInUse(id) => write!(f, "packet identifier {id} is in use; wait for its outcome, or take another"),
             Self::NoLocalShared => f.write_str("No Local on a shared subscription [MQTT-3.8.3-4]"),
             Self::NotInVersion(what, version) => write!(f, "MQTT {version} has no {what}; use 5.0"),
             Self::NotSupported(what) => write!(f, "the server does not serve {what}"),

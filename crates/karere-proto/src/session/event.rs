@@ -2,11 +2,13 @@
 
 use core::fmt;
 
+use bytes::Bytes;
+
 use super::error::PublishError;
 use crate::{
     error::ProtocolError,
     id::{PacketId, Token},
-    packet::{Attempt, Auth, ConnAck, Disconnect, Publish, SubAck, UnsubAck},
+    packet::{Attempt, Auth, ConnAck, Disconnect, Packet, Publish, SubAck, UnsubAck},
     properties::Properties,
     qos::QoS,
     reason::ReasonCode,
@@ -31,6 +33,17 @@ pub enum Event {
         /// What to acknowledge it with.
         delivery: Delivery,
         /// Whether the server says that it may have sent it before; not a way to find duplicates (§3.3.1.1).
+        attempt: Attempt,
+    },
+    /// As [`Event::Message`], of a message whose topic is not UTF-8 (with `Config::received_topics`).
+    Undecodable {
+        /// The topic as it came.
+        topic: Bytes,
+        /// The message, under a topic that shows what came.
+        publish: Publish,
+        /// What to acknowledge it with.
+        delivery: Delivery,
+        /// Whether the server says that it may have sent it before.
         attempt: Attempt,
     },
     /// A published message has its outcome; the last that is told of this token.
@@ -281,14 +294,20 @@ pub enum Flushed {
     Yes,
 }
 
-/// One packet that passed, for a log; payloads and secrets are not in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One packet that passed, for a log: it is shown without payloads and secrets.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trace {
     /// The server sent it.
-    Received(String),
-    /// It was queued for sending.
-    Sending(String),
+    Received(Packet),
+    /// It was queued for sending; topics in it are whole even where an alias is sent.
+    Sending(Packet),
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for Trace {

@@ -3,7 +3,7 @@
 use super::{
     Cause, CleanFlag, CleanStart, Event, Negotiated, Phase, Session, Timer,
     alias::Aliases,
-    config::{Resubscribe, SessionExpiry},
+    config::{LostSession, Resubscribe, SessionExpiry},
     error::CommandError,
     journal::Record,
     outbound::Window,
@@ -23,6 +23,8 @@ enum Decision {
     Resume,
     /// The server has none: what this client holds of the old one is void.
     StartAnew,
+    /// The server has none, and what is in flight goes on all the same ([`LostSession::Continue`]).
+    Continue,
 }
 
 impl Session {
@@ -63,7 +65,10 @@ impl Session {
         self.versions.note_accepted(self.wire.negotiated.version);
         let negotiated = self.wire.negotiated.after_connack(&ack);
         self.check_connack(&ack)?;
-        let decision = self.decide(clean, &ack, &negotiated)?;
+        let decision = match self.decide(clean, &ack, &negotiated)? {
+            Decision::StartAnew if self.config.lost_session == LostSession::Continue => Decision::Continue,
+            decision => decision,
+        };
         if self.state.client_id.is_empty()
             && let Some(assigned) = ack.properties.assigned_client_identifier()
         {
@@ -86,6 +91,11 @@ impl Session {
             }
             Decision::StartAnew => {
                 self.start_anew();
+                Present::No
+            }
+            Decision::Continue => {
+                self.state.held.clear(); // identifiers of the new session's messages are its own
+                self.resume();
                 Present::No
             }
         };

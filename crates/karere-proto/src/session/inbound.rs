@@ -9,7 +9,7 @@ use super::{Cause, CloseCause, Delivery, Event, Phase, Session, error::CommandEr
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId},
-    packet::{Ack, AckKind, PacketType, PublishPacket, Side},
+    packet::{Ack, AckKind, Attempt, PacketType, PublishPacket, Side},
     qos::QoS,
     reason::ReasonCode,
     topic::Topic,
@@ -228,7 +228,7 @@ impl Session {
         let (qos, attempt) = (packet.qos, packet.attempt);
         let Some(id) = packet.id else {
             let delivery = Delivery { number: 0, epoch: self.state.epoch, id: None, qos };
-            return Ok(Some(Event::Message { publish: packet.into_publish(topic), delivery, attempt }));
+            return Ok(Some(arrival(packet, topic, delivery, attempt)));
         };
         let fail = |rule| Err(ProtocolError::new(PacketType::Publish, rule));
         let deliveries = &mut self.wire.deliveries;
@@ -266,7 +266,7 @@ impl Session {
         }
         deliveries.unanswered.insert(id, ());
         let delivery = Delivery { number: ticket, epoch: self.state.epoch, id: Some(id), qos };
-        Ok(Some(Event::Message { publish: packet.into_publish(topic), delivery, attempt }))
+        Ok(Some(arrival(packet, topic, delivery, attempt)))
     }
 
     pub(super) fn handle_pubrel(&mut self, id: PacketId) {
@@ -309,5 +309,13 @@ impl Session {
             }
             None => aliases.get(&alias).cloned().ok_or_else(|| fail(Rule::TopicAliasUnknown)),
         }
+    }
+}
+
+#[inline]
+fn arrival(mut packet: PublishPacket, topic: Topic, delivery: Delivery, attempt: Attempt) -> Event {
+    match packet.undecoded.take() {
+        None => Event::Message { publish: packet.into_publish(topic), delivery, attempt },
+        Some(bytes) => Event::Undecodable { topic: *bytes, publish: packet.into_publish(topic), delivery, attempt },
     }
 }

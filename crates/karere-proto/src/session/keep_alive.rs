@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use super::{Cause, Phase, Session, Timer, Trace};
-use crate::packet::PINGREQ;
+use crate::packet::{PINGREQ, Packet};
 
 /// PINGREQ leaves this part of the interval early, so that the gap between two packets never exceeds it.
 const MARGIN: u32 = 20;
@@ -43,7 +43,7 @@ impl Session {
             }
             return;
         }
-        self.traced(|| Trace::Sending("PINGREQ".to_owned()));
+        self.traced(|| Trace::Sending(Packet::PingReq));
         self.wire.output.put_slice(&PINGREQ);
         self.timers.set(Timer::KeepAlive, now + interval);
         if !self.timers.is_set(Timer::PingResp) {

@@ -35,7 +35,8 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::{Bytes, BytesMut};
 
 pub use config::{
-    CleanStart, Config, ConfigError, FallBack, Journal, LostSession, QueueLimits, Resubscribe, SessionExpiry,
+    CleanStart, ClientIdLength, Config, ConfigError, FallBack, Journal, LostSession, QueueLimits, Resubscribe,
+    SessionExpiry,
 };
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
@@ -55,7 +56,7 @@ use crate::{
     codec::{FrameLimits, Lsn, SendBuf, next_frame},
     error::{ProtocolError, Rule},
     id::Token,
-    packet::{Connect, Disconnect, Encode, Packet, PacketType, Side, Summary, encode, size},
+    packet::{Connect, Disconnect, Encode, Packet, PacketType, Side, Traced, encode, size},
     properties::Properties,
     reason::ReasonCode,
     text::Utf8String,
@@ -419,8 +420,9 @@ impl Session {
                 };
                 match next_frame(&mut self.wire.input, limits) {
                     Ok(Some(frame)) => {
-                        let handled = Packet::decode(frame, limits.rules, Side::Server)
-                            .and_then(|packet| self.handle_packet(packet));
+                        let handled =
+                            Packet::decode_with(frame, limits.rules, Side::Server, self.config.received_topics)
+                                .and_then(|packet| self.handle_packet(packet));
                         match handled {
                             Ok(Some(event)) => return Some(event),
                             Ok(None) => {}
@@ -529,10 +531,10 @@ impl Session {
     }
 
     /// Queues a packet for sending.
-    fn send(&mut self, packet: &(impl Encode + Summary)) {
+    fn send(&mut self, packet: &(impl Encode + Traced)) {
         let rules = self.wire.negotiated.rules();
         if let Some(trace) = &mut self.trace {
-            trace.push_back(Trace::Sending(packet.summary()));
+            trace.push_back(Trace::Sending(packet.to_packet()));
         }
         encode(packet, rules, &mut self.wire.output);
     }
@@ -545,7 +547,7 @@ impl Session {
 
     fn handle_packet(&mut self, packet: Packet) -> Result<Option<Event>, ProtocolError> {
         if self.trace.is_some() {
-            self.traced(|| Trace::Received(packet.summary()));
+            self.traced(|| Trace::Received(packet.clone()));
         }
         let packet_type = packet.packet_type();
         if self.wire.declined_problems && packet.tells_problems() {

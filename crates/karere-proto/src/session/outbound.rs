@@ -37,6 +37,8 @@ pub(super) struct Outbound {
     next_id: PacketId,
     /// What waits.
     pub(super) queue: Queue,
+    /// Identifiers the application has chosen for requests that wait.
+    pub(super) chosen: IdMap<()>,
     /// Counts first sendings and PUBRECs: the order in which things are sent again.
     order: u64,
     /// What was sent last under an identifier.
@@ -53,9 +55,18 @@ pub(super) enum Slot {
     /// A PUBREL waits for PUBCOMP. `told` is what PUBREC said beyond success, if it did.
     Releasing { flow: Flow, told: Option<Box<Outcome>> },
     /// A SUBSCRIBE waits for SUBACK.
-    Subscribing { token: Token, subscribe: Subscribe, origin: Origin },
+    Subscribing { token: Token, subscribe: Subscribe, origin: Origin, choice: Choice },
     /// An UNSUBSCRIBE waits for UNSUBACK.
-    Unsubscribing { token: Token, unsubscribe: Unsubscribe },
+    Unsubscribing { token: Token, unsubscribe: Unsubscribe, choice: Choice },
+}
+
+/// Who chose a request's packet identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The application: it keeps it when it is sent again.
+    Application,
+    /// The session.
+    Session,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,9 +122,14 @@ impl Outbound {
         outbound
     }
 
-    /// True unless all 65,535 identifiers are busy.
+    /// True unless all 65,535 identifiers are busy or chosen.
     pub(super) fn has_free_id(&self) -> bool {
-        self.slots.len() < usize::from(u16::MAX)
+        self.slots.len() + self.queue.chosen() + self.chosen.len() < usize::from(u16::MAX)
+    }
+
+    /// True when nothing is known by this identifier.
+    pub(super) fn is_free(&self, id: PacketId) -> bool {
+        !(self.slots.contains_key(&id) || self.queue.has_chosen(id) || self.chosen.contains_key(&id))
     }
 
     /// A free identifier, if there is one; one pool for PUBLISH, SUBSCRIBE and UNSUBSCRIBE [MQTT-2.2.1-3].
@@ -121,7 +137,7 @@ impl Outbound {
         if !self.has_free_id() {
             return None;
         }
-        while self.slots.contains_key(&self.next_id) {
+        while !self.is_free(self.next_id) {
             self.next_id = self.next_id.next();
         }
         let id = self.next_id;
@@ -147,9 +163,31 @@ impl Session {
     ///
     /// [`PublishError`] when the message is not taken: the server would refuse it, or the queue is full.
     pub fn publish(&mut self, now: Instant, publish: Publish) -> Result<Token, PublishError> {
+        self.take(now, publish, None)
+    }
+
+    /// As [`Session::publish`], and the message is sent with this packet identifier, however often; at QoS 0 there is none.
+    /// For bindings whose interface names a message by its identifier before it is sent.
+    ///
+    /// A message that is published anew for a lost session ([`LostSession::Republish`]) gets another one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::publish`], and [`PublishError::IdInUse`].
+    pub fn publish_with_id(&mut self, now: Instant, publish: Publish, id: PacketId) -> Result<Token, PublishError> {
+        let id = (publish.qos > QoS::AtMostOnce).then_some(id);
+        if let Some(id) = id
+            && !self.state.outbound.is_free(id)
+        {
+            return Err(PublishError::IdInUse(id));
+        }
+        self.take(now, publish, id)
+    }
+
+    fn take(&mut self, now: Instant, publish: Publish, id: Option<PacketId>) -> Result<Token, PublishError> {
         self.now = now;
         self.wire.negotiated.check_publish(&publish)?;
-        let sendable = self.may_send(publish.qos);
+        let sendable = self.may_send(publish.qos, id);
         if !sendable {
             let limits = self.config.queue;
             let queue = &self.state.outbound.queue;
@@ -162,7 +200,7 @@ impl Session {
         if publish.qos > QoS::AtMostOnce {
             self.log.record(|| Record::Enqueued { seq: token.get(), publish: publish.clone() });
         }
-        let waiting = Waiting::new(now, token, publish);
+        let waiting = Waiting { id, ..Waiting::new(now, token, publish) };
         if sendable {
             self.send_first(waiting);
         } else {
@@ -233,8 +271,16 @@ impl Session {
         self.check_drained();
     }
 
+    /// Gives up the QoS 0 messages that wait; each one's outcome is told: it was not sent.
+    pub fn drop_waiting_qos0(&mut self) {
+        for waiting in self.state.outbound.queue.take_qos0() {
+            self.finish(waiting.token, None, waiting.outcome(NotSent::GivenUp));
+        }
+        self.check_drained();
+    }
+
     /// True when a new message of this QoS may go out at once: nothing of its kind waits, and window and buffer have room.
-    fn may_send(&self, qos: QoS) -> bool {
+    fn may_send(&self, qos: QoS, id: Option<PacketId>) -> bool {
         if !matches!(self.phase, Phase::Online) || self.unsent() >= OUTPUT_LIMIT {
             return false;
         }
@@ -246,7 +292,7 @@ impl Session {
             && self.state.outbound.queue.is_empty(Of::Others)
             && window.resend.is_empty()
             && window.quota > 0
-            && self.state.outbound.has_free_id()
+            && (id.is_some() || self.state.outbound.has_free_id())
     }
 
     /// Bytes of this connection that the transport has not taken.
@@ -255,7 +301,7 @@ impl Session {
     }
 
     fn send_first(&mut self, waiting: Waiting) {
-        let Waiting { token, mut publish, expires, .. } = waiting;
+        let Waiting { token, mut publish, expires, id, .. } = waiting;
         count_down(&mut publish, expires, self.now);
         let alias = self.name_topic(&publish);
         if publish.qos == QoS::AtMostOnce {
@@ -264,7 +310,7 @@ impl Session {
             self.wire.window.unwritten.push_back((end, token));
             return;
         }
-        let id = self.state.outbound.free_id().expect("invariant: asked before");
+        let id = id.or_else(|| self.state.outbound.free_id()).expect("invariant: asked before");
         let lsn = self.log.record(|| Record::Sent { seq: token.get(), id });
         self.wire.output.gate(lsn);
         self.send(&Outgoing { publish: &publish, id: Some(id), attempt: Attempt::First, alias });
@@ -337,8 +383,11 @@ impl Session {
     fn may_send_waiting(&self, qos: QoS) -> bool {
         let room = self.unsent() < OUTPUT_LIMIT;
         let window = &self.wire.window;
-        let quota =
-            !self.wire.leaves && window.resend.is_empty() && window.quota > 0 && self.state.outbound.has_free_id();
+        let outbound = &self.state.outbound;
+        let quota = !self.wire.leaves
+            && window.resend.is_empty()
+            && window.quota > 0
+            && (outbound.queue.next_has_chosen() || outbound.has_free_id());
         room && (qos == QoS::AtMostOnce || quota)
     }
 
@@ -525,7 +574,7 @@ impl Session {
                 Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } if flow.given_up => {}
                 Slot::Publishing { publish, flow } => match self.config.lost_session {
                     LostSession::Republish => again.push(Waiting::again(flow.token, publish, flow.expires)),
-                    LostSession::Report => self.finish(flow.token, Some(id), Outcome::Unknown),
+                    LostSession::Report | LostSession::Continue => self.finish(flow.token, Some(id), Outcome::Unknown),
                 },
                 // PUBREC was seen: the server has the message.
                 Slot::Releasing { flow, told } => {

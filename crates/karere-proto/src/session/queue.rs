@@ -10,7 +10,7 @@ use super::{
     journal::{Queued, Sent},
 };
 use crate::{
-    id::Token,
+    id::{IdMap, PacketId, Token},
     packet::Publish,
     properties::{PropertyId, Value},
     qos::QoS,
@@ -24,12 +24,14 @@ pub(super) struct Waiting {
     /// When its Message Expiry Interval runs out (§3.3.2.3.3).
     pub(super) expires: Option<Instant>,
     pub(super) sent: Sent,
+    /// The identifier it is to be sent with, if its publisher has chosen one.
+    pub(super) id: Option<PacketId>,
 }
 
 impl Waiting {
     /// A message that is to be published again, for a session that was lost.
     pub(super) const fn again(token: Token, publish: Publish, expires: Option<Instant>) -> Self {
-        Self { token, publish, expires, sent: Sent::Before }
+        Self { token, publish, expires, sent: Sent::Before, id: None }
     }
 
     /// What becomes of it when it does not leave: nobody knows what the lost session's server has done with it.
@@ -46,7 +48,7 @@ impl Waiting {
         } else {
             publish.properties.message_expiry().map(|left| now + left)
         };
-        Self { token, publish, expires, sent: Sent::Never }
+        Self { token, publish, expires, sent: Sent::Never, id: None }
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -86,6 +88,8 @@ pub(super) struct Queue {
     others: VecDeque<Waiting>,
     qos0: VecDeque<Waiting>,
     bytes: usize,
+    /// Identifiers that publishers have chosen for what waits.
+    chosen: IdMap<()>,
 }
 
 impl Queue {
@@ -99,6 +103,7 @@ impl Queue {
 
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.bytes += weight(&waiting.publish);
+        self.chosen.extend(waiting.id.map(|id| (id, ())));
         if waiting.publish.qos == QoS::AtMostOnce { &mut self.qos0 } else { &mut self.others }.push_back(waiting);
     }
 
@@ -115,12 +120,16 @@ impl Queue {
         }
         .pop_front()?;
         self.bytes -= weight(&waiting.publish);
+        if let Some(id) = waiting.id {
+            self.chosen.remove(&id);
+        }
         Some(waiting)
     }
 
     /// Takes everything out.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Waiting> + use<> {
         self.bytes = 0;
+        self.chosen.clear();
         core::mem::take(&mut self.others).into_iter().chain(core::mem::take(&mut self.qos0))
     }
 
@@ -133,6 +142,9 @@ impl Queue {
                     let keeps = !waiting.has_expired(now);
                     if !keeps {
                         self.bytes -= weight(&waiting.publish);
+                        if let Some(id) = waiting.id {
+                            self.chosen.remove(&id);
+                        }
                         expired.push((waiting.token, waiting.outcome(NotSent::Expired)));
                     }
                     keeps
@@ -141,6 +153,27 @@ impl Queue {
         }
         expired.sort_unstable_by_key(|(token, _)| *token);
         expired
+    }
+
+    /// Takes out everything of QoS 0.
+    pub(super) fn take_qos0(&mut self) -> VecDeque<Waiting> {
+        self.bytes -= self.qos0.iter().map(|waiting| weight(&waiting.publish)).sum::<usize>();
+        core::mem::take(&mut self.qos0)
+    }
+
+    /// True when the identifier was chosen for a message that waits.
+    pub(super) fn has_chosen(&self, id: PacketId) -> bool {
+        self.chosen.contains_key(&id)
+    }
+
+    /// True when the next message of QoS 1 or 2 comes with an identifier.
+    pub(super) fn next_has_chosen(&self) -> bool {
+        self.others.front().is_some_and(|waiting| waiting.id.is_some())
+    }
+
+    /// How many identifiers were chosen for messages that wait.
+    pub(super) fn chosen(&self) -> usize {
+        self.chosen.len()
     }
 
     /// True when a message in it can expire.

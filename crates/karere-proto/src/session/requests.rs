@@ -9,7 +9,7 @@ use super::{
     Cause, Event, Phase, Session,
     error::SubscribeError,
     journal::{Granted, Record},
-    outbound::Slot,
+    outbound::{Choice, Slot},
 };
 use crate::{
     error::{ProtocolError, Rule},
@@ -22,8 +22,17 @@ use crate::{
 /// Valid for the session: requests that wait for a connection, and the subscriptions that were granted.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    waiting: VecDeque<(Token, Request)>,
+    waiting: VecDeque<Asked>,
     wanted: BTreeMap<Filter, Granted>,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Asked {
+    token: Token,
+    request: Request,
+    /// The identifier it is to be sent with, if the application has chosen one.
+    id: Option<PacketId>,
 }
 
 #[derive(Debug)]
@@ -69,7 +78,25 @@ impl Session {
     pub fn subscribe(&mut self, now: Instant, subscribe: Subscribe) -> Result<Token, SubscribeError> {
         self.now = now;
         self.wire.negotiated.check_subscribe(&subscribe)?;
-        Ok(self.request(Request::Subscribe(subscribe, Origin::Application)))
+        Ok(self.request(Request::Subscribe(subscribe, Origin::Application), None))
+    }
+
+    /// As [`Session::subscribe`], and the request is sent with this packet identifier, however often. For bindings whose
+    /// interface names a request by its identifier before it is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::subscribe`], and [`SubscribeError::IdInUse`].
+    pub fn subscribe_with_id(
+        &mut self,
+        now: Instant,
+        subscribe: Subscribe,
+        id: PacketId,
+    ) -> Result<Token, SubscribeError> {
+        self.now = now;
+        self.wire.negotiated.check_subscribe(&subscribe)?;
+        self.choose(id)?;
+        Ok(self.request(Request::Subscribe(subscribe, Origin::Application), Some(id)))
     }
 
     /// Asks for no more messages; the answer is told by [`Event::Unsubscribed`].
@@ -80,7 +107,24 @@ impl Session {
     pub fn unsubscribe(&mut self, now: Instant, unsubscribe: Unsubscribe) -> Result<Token, SubscribeError> {
         self.now = now;
         self.wire.negotiated.check_unsubscribe(&unsubscribe)?;
-        Ok(self.request(Request::Unsubscribe(unsubscribe)))
+        Ok(self.request(Request::Unsubscribe(unsubscribe), None))
+    }
+
+    /// As [`Session::unsubscribe`], and the request is sent with this packet identifier, however often.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::unsubscribe`], and [`SubscribeError::IdInUse`].
+    pub fn unsubscribe_with_id(
+        &mut self,
+        now: Instant,
+        unsubscribe: Unsubscribe,
+        id: PacketId,
+    ) -> Result<Token, SubscribeError> {
+        self.now = now;
+        self.wire.negotiated.check_unsubscribe(&unsubscribe)?;
+        self.choose(id)?;
+        Ok(self.request(Request::Unsubscribe(unsubscribe), Some(id)))
     }
 
     /// Subscriptions the server has granted and the application has not given up.
@@ -99,7 +143,7 @@ impl Session {
             Present::Yes | Present::No => None,
         };
         // What an earlier connection did not get to ask is asked anew.
-        self.state.requests.waiting.retain(|(_, request)| !matches!(request, Request::Subscribe(_, Origin::Session)));
+        self.state.requests.waiting.retain(|asked| !matches!(asked.request, Request::Subscribe(_, Origin::Session)));
         let mut wanted = self.subscriptions().map(|(filter, granted)| (filter.clone(), granted)).collect::<Vec<_>>();
         // One SUBSCRIBE has one Subscription Identifier (§3.8.2.1.2).
         wanted.sort_by_key(|(_, granted)| granted.identifier);
@@ -127,13 +171,23 @@ impl Session {
             let subscribe = subscribe_to(batch, identifier);
             let token = self.next_token();
             // Before what the application has asked for meanwhile: that is newer, and the last one holds.
-            self.state.requests.waiting.push_front((token, Request::Subscribe(subscribe, Origin::Session)));
+            let request = Request::Subscribe(subscribe, Origin::Session);
+            self.state.requests.waiting.push_front(Asked { token, request, id: None });
         }
     }
 
-    fn request(&mut self, request: Request) -> Token {
+    fn choose(&mut self, id: PacketId) -> Result<(), SubscribeError> {
+        let outbound = &mut self.state.outbound;
+        if !outbound.is_free(id) {
+            return Err(SubscribeError::IdInUse(id));
+        }
+        outbound.chosen.insert(id, ());
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request, id: Option<PacketId>) -> Token {
         let token = self.next_token();
-        self.state.requests.waiting.push_back((token, request));
+        self.state.requests.waiting.push_back(Asked { token, request, id });
         self.send_requests();
         token
     }
@@ -142,24 +196,29 @@ impl Session {
     pub(super) fn send_requests(&mut self) {
         while matches!(self.phase, Phase::Online)
             && !self.wire.leaves
-            && self.state.outbound.has_free_id()
-            && let Some((token, request)) = self.state.requests.waiting.pop_front()
+            && let Some(next) = self.state.requests.waiting.front()
+            && (next.id.is_some() || self.state.outbound.has_free_id())
+            && let Some(Asked { token, request, id }) = self.state.requests.waiting.pop_front()
         {
+            if let Some(id) = id {
+                self.state.outbound.chosen.remove(&id);
+            }
+            let choice = if id.is_some() { Choice::Application } else { Choice::Session };
             // Only this connection's limits count, and they may be smaller than when it was accepted.
             let negotiated = &self.wire.negotiated;
             let slot = match request {
                 Request::Subscribe(subscribe, _) if negotiated.check_subscribe(&subscribe).is_err() => {
-                    self.events.push_back(Event::Subscribed { token, id: None, ack: None });
+                    self.events.push_back(Event::Subscribed { token, id, ack: None });
                     continue;
                 }
                 Request::Unsubscribe(unsubscribe) if negotiated.check_unsubscribe(&unsubscribe).is_err() => {
-                    self.events.push_back(Event::Unsubscribed { token, id: None, ack: None });
+                    self.events.push_back(Event::Unsubscribed { token, id, ack: None });
                     continue;
                 }
-                Request::Subscribe(subscribe, origin) => Slot::Subscribing { token, subscribe, origin },
-                Request::Unsubscribe(unsubscribe) => Slot::Unsubscribing { token, unsubscribe },
+                Request::Subscribe(subscribe, origin) => Slot::Subscribing { token, subscribe, origin, choice },
+                Request::Unsubscribe(unsubscribe) => Slot::Unsubscribing { token, unsubscribe, choice },
             };
-            let id = self.state.outbound.free_id().expect("invariant: asked before");
+            let id = id.or_else(|| self.state.outbound.free_id()).expect("invariant: asked before");
             match &slot {
                 Slot::Subscribing { subscribe, .. } => self.send(&(id, subscribe)),
                 Slot::Unsubscribing { unsubscribe, .. } => self.send(&(id, unsubscribe)),
@@ -174,7 +233,7 @@ impl Session {
     pub(super) fn handle_suback(&mut self, id: PacketId, ack: SubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::SubAck, rule));
         self.wire.last_answer = self.now;
-        let Some(&Slot::Subscribing { token, ref subscribe, origin }) = self.state.outbound.slots.get(&id) else {
+        let Some(&Slot::Subscribing { token, ref subscribe, origin, .. }) = self.state.outbound.slots.get(&id) else {
             return fail(Rule::SubAckUnknown);
         };
         if subscribe.subscriptions.len() != ack.reasons.len() {
@@ -203,7 +262,7 @@ impl Session {
     pub(super) fn handle_unsuback(&mut self, id: PacketId, ack: UnsubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::UnsubAck, rule));
         self.wire.last_answer = self.now;
-        let Some(Slot::Unsubscribing { token, unsubscribe }) = self.state.outbound.slots.get(&id) else {
+        let Some(Slot::Unsubscribing { token, unsubscribe, .. }) = self.state.outbound.slots.get(&id) else {
             return fail(Rule::UnsubAckUnknown);
         };
         if self.wire.negotiated.rules().ack_reasons && unsubscribe.filters.len() != ack.reasons.len() {
@@ -222,23 +281,25 @@ impl Session {
         Ok(Some(Event::Unsubscribed { token, id: Some(id), ack: Some(ack) }))
     }
 
-    /// The connection ended before these were answered: they are no part of the session, so they are asked again under
-    /// new identifiers, unless the application itself ended the connection.
+    /// The connection ended before these were answered: they are no part of the session, so they are asked again, under
+    /// new identifiers where the application has chosen none, unless the application itself ended the connection.
     pub(super) fn requeue_requests(&mut self, cause: &Cause) {
         let slots = &mut self.state.outbound.slots;
         let mut unanswered = slots
             .extract_if(|_, slot| matches!(slot, Slot::Subscribing { .. } | Slot::Unsubscribing { .. }))
             .filter_map(|(id, slot)| match slot {
-                Slot::Subscribing { token, subscribe, origin } => {
-                    Some((token, id, Request::Subscribe(subscribe, origin)))
+                Slot::Subscribing { token, subscribe, origin, choice } => {
+                    Some((token, id, Request::Subscribe(subscribe, origin), choice))
                 }
-                Slot::Unsubscribing { token, unsubscribe } => Some((token, id, Request::Unsubscribe(unsubscribe))),
+                Slot::Unsubscribing { token, unsubscribe, choice } => {
+                    Some((token, id, Request::Unsubscribe(unsubscribe), choice))
+                }
                 Slot::Publishing { .. } | Slot::Releasing { .. } => None,
             })
             .collect::<Vec<_>>();
         unanswered.sort_unstable_by_key(|&(token, ..)| token);
         if *cause == Cause::Requested {
-            for (token, id, request) in unanswered {
+            for (token, id, request, _) in unanswered {
                 let id = Some(id);
                 self.events.push_back(match request {
                     Request::Subscribe(..) => Event::Subscribed { token, id, ack: None },
@@ -246,8 +307,10 @@ impl Session {
                 });
             }
         } else {
-            for (token, _, request) in unanswered.into_iter().rev() {
-                self.state.requests.waiting.push_front((token, request));
+            for (token, id, request, choice) in unanswered.into_iter().rev() {
+                let id = (choice == Choice::Application).then_some(id);
+                self.state.outbound.chosen.extend(id.map(|id| (id, ())));
+                self.state.requests.waiting.push_front(Asked { token, request, id });
             }
         }
     }

@@ -442,6 +442,11 @@ impl Talk {
         self.session.reconfigure(config)
     }
 
+    /// Lets the tests call what was accepted by this name.
+    pub(crate) fn calls(&mut self, token: Token, name: &str) {
+        self.names.insert(token, name.to_owned());
+    }
+
     pub(crate) fn disconnects(&mut self, disconnect: Disconnect) {
         self.session.disconnect(disconnect).unwrap();
         self.listen();
