@@ -80,6 +80,9 @@ pub struct WireRules {
     pub dup_on_requests: bool,
     /// A Variable Byte Integer must be in its shortest form [MQTT-1.5.5-1].
     pub shortest_length: bool,
+    /// The highest bit of the protocol level says that the client is a bridge: no part of the specification, but servers
+    /// know it. 5.0 has options of its own for bridges.
+    pub bridge_bit: bool,
     /// A password needs a user name (v3: [MQTT-3.1.2-22]).
     pub password_needs_user_name: bool,
     /// The longest client identifier in bytes, and whether it may be empty.
@@ -136,6 +139,7 @@ const V31: WireRules = WireRules {
     server_speaks_up: false,
     dup_on_requests: true,
     shortest_length: false,
+    bridge_bit: true,
     password_needs_user_name: true,
     client_id: ClientIdRule::Short,
     connect_return_codes: RETURN_CODES,
@@ -164,6 +168,7 @@ const V5: WireRules = WireRules {
     server_speaks_up: true,
     dup_on_requests: false,
     shortest_length: true,
+    bridge_bit: false,
     password_needs_user_name: false,
     client_id: ClientIdRule::Any,
     connect_return_codes: &[],

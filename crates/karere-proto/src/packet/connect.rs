@@ -39,7 +39,7 @@ impl Bridge {
 
     const fn bit(self, rules: &WireRules) -> u8 {
         match self {
-            Self::Yes if !rules.properties => Self::BIT,
+            Self::Yes if rules.bridge_bit => Self::BIT,
             Self::Yes | Self::No => 0,
         }
     }
@@ -90,8 +90,9 @@ impl Connect {
         let level = reader.u8()?;
         let (bridge, level) = Bridge::of(level);
         let version = match Version::from_wire(&name, level) {
-            // 5.0 has options of its own for bridges.
-            Some(Version::V5) if bridge == Bridge::Yes => return Err(reader.error(Rule::ProtocolLevel)),
+            Some(version) if bridge == Bridge::Yes && !version.rules().bridge_bit => {
+                return Err(reader.error(Rule::ProtocolLevel));
+            }
             Some(version) => version,
             None if Version::ALL.iter().any(|version| version.rules().protocol_name == name) => {
                 return Err(reader.error(Rule::ProtocolLevel));
