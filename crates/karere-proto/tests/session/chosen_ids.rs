@@ -65,6 +65,7 @@ fn an_identifier_in_use_is_refused_and_never_given_to_another(version: Version) 
     talk.server_says("PUBACK 2");
     talk.client_says(["PUBLISH q1 4 b"]);
     talk.publishes_as("a", Q1, 1);
+    talk.publishes_as("waits", Q1, 2);
     talk.told(["a 1 acknowledged", "waits 2 acknowledged"]);
 }
 
@@ -102,7 +103,11 @@ fn requests_keep_theirs_too_also_when_they_are_asked_again(version: Version) {
     talk.opens();
     talk.server_says("CONNACK");
     talk.client_says(["SUBSCRIBE 40 x", "UNSUBSCRIBE 41 y"]);
-    talk.loses_session();
+    talk.drops_connection();
+    talk.refuses_publish_as(40);
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.told(["connected", "connected"]);
     talk.client_says(["SUBSCRIBE 40 x", "UNSUBSCRIBE 41 y"]);
     talk.server_says("SUBACK 40 0x01");
     talk.publishes_as("a", Q1, 40);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use karere_proto::{
-    ReasonCode, Rule, Version,
+    PropertyId, ReasonCode, Rule, Value, Version,
     packet::{Bridge, DisconnectForm, ReceivedTopics},
     session::{Cause, ClientIdLength, ConfigError, Event},
 };
@@ -47,6 +47,17 @@ fn unless_the_application_wants_such_messages(version: Version) {
     talk.client_says(["PUBACK 5"]);
     talk.server_says("PUBLISH q0 b");
     talk.told(["message q0 b"]);
+}
+
+#[test]
+fn a_topic_that_is_left_out_for_its_alias_is_none_of_those() {
+    let mut config = config(Version::V5);
+    config.received_topics = ReceivedTopics::Lenient;
+    config.connect.properties = properties([(PropertyId::TopicAliasMaximum, Value::U16(1))]);
+    let mut talk = Talk::connected_with(config);
+    talk.server_sends_bytes(&[0x30, 7, 0, 1, b'a', 3, 0x23, 0, 1]);
+    talk.server_sends_bytes(&[0x30, 6, 0, 0, 3, 0x23, 0, 1]);
+    talk.told(["message q0 a", "message q0 a"]);
 }
 
 fn a_wildcard_in_a_received_topic_is_never_taken(version: Version) {
