@@ -2,6 +2,7 @@
 
 mod bench;
 mod callgrind;
+mod features;
 mod fuzz;
 mod instructions;
 mod interop;
@@ -50,11 +51,14 @@ Options of test:
                     fuzz          each fuzz target for 3 seconds
                     instructions  instruction counts, compared with the baseline
   --keep-going    Goes on with the next step after one that failed
-  --no-install    Never installs anything. Without it, servers and valgrind are installed when they are
-                  missing, this is Debian or alike, and you are root
+  --no-install    Never installs anything. Without it, servers, valgrind and the headers of OpenSSL are
+                  installed when they are missing, this is Debian or alike, and you are root
 
 Options of bench:
-  -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...
+  transports      Compares TCP, TLS, WebSocket and both instead, publishing and receiving
+  -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...; to that of
+                  transports: --rounds N, --share PERCENT of its messages, --mosquitto PROGRAM as the
+                  server instead of the development broker
 
 Options of fuzz:
   --seconds N     Runs each target this long; 10 when not given. With 0, for ever
@@ -106,7 +110,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
-        Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
+        Command::Bench(options) => Workspace::open().and_then(|workspace| bench::run(&workspace, &options)),
         Command::Conformance => Workspace::open().and_then(|workspace| write_conformance(&workspace)),
         Command::Fuzz(options) => alone(|workspace| fuzz::run(workspace, &options)),
         Command::Instructions(options) => alone(|workspace| instructions::run(workspace, options)),
@@ -133,7 +137,7 @@ fn alone(what: impl FnOnce(&Workspace) -> io::Result<Outcome>) -> io::Result<Exi
 
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
-    Bench(Vec<String>),
+    Bench(bench::Options),
     Conformance,
     Fuzz(fuzz::Options),
     Help,
@@ -155,11 +159,7 @@ impl Command {
         match name.as_str() {
             "help" | "--help" | "-h" => Ok(Self::Help),
             "test" => parse_test(args).map(Self::Test),
-            "bench" => match args.split_first() {
-                None => Ok(Self::Bench(Vec::new())),
-                Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
-                Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
-            },
+            "bench" => bench::Options::parse(args).map(Self::Bench),
             "conformance" => match args.first() {
                 None => Ok(Self::Conformance),
                 Some(other) => Err(format!("conformance has no option {other}")),
@@ -336,6 +336,8 @@ mod tests {
     #[test]
     fn bench_passes_on_what_follows_the_dashes() {
         let args = vec!["encode".to_owned(), "--help".to_owned()];
-        assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(args)));
+        assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(bench::Options::Parts(args))));
+        let args = vec!["--rounds".to_owned(), "3".to_owned()];
+        assert_eq!(parse("bench transports -- --rounds 3"), Ok(Command::Bench(bench::Options::Transports(args))));
     }
 }
