@@ -73,6 +73,17 @@ pub enum LostSession {
     Continue,
 }
 
+/// What to do with a PUBACK, SUBACK or UNSUBACK for which nothing was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it is an error or it is told")]
+pub enum UnexpectedAnswers {
+    /// The server has broken the protocol [MQTT-3.8.4-2]: the connection is closed.
+    #[default]
+    Fail,
+    /// It is told as `Event::Unexpected`, and nothing else comes of it.
+    Tell,
+}
+
 /// Which client identifiers are taken before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete: the specification is followed or it is not")]
@@ -179,6 +190,8 @@ pub struct Config {
     pub received_topics: ReceivedTopics,
     /// Which client identifiers are taken.
     pub client_id_length: ClientIdLength,
+    /// What to do with answers for which nothing was sent.
+    pub unexpected_answers: UnexpectedAnswers,
 }
 
 impl Config {
@@ -200,6 +213,7 @@ impl Config {
             journal: Journal::Off,
             received_topics: ReceivedTopics::Strict,
             client_id_length: ClientIdLength::Specified,
+            unexpected_answers: UnexpectedAnswers::Fail,
         }
     }
 

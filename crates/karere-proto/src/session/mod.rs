@@ -36,7 +36,7 @@ use bytes::{Bytes, BytesMut};
 
 pub use config::{
     CleanStart, ClientIdLength, Config, ConfigError, FallBack, Journal, LostSession, QueueLimits, Resubscribe,
-    SessionExpiry,
+    SessionExpiry, UnexpectedAnswers,
 };
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId, Token},
-    packet::{Ack, AckKind, Alias, Attempt, Disconnect, Publish, Subscribe, Unsubscribe, publish::Outgoing},
+    packet::{Ack, AckKind, Alias, Attempt, Disconnect, Packet, Publish, Subscribe, Unsubscribe, publish::Outgoing},
     properties::Properties,
     qos::QoS,
     reason::ReasonCode,
@@ -454,7 +454,10 @@ impl Session {
                 return Ok(None);
             }
             (AckKind::PubComp, Some(Slot::Releasing { flow, .. })) => Step::End(*flow),
-            (AckKind::PubAck, None) => return fail(Rule::AckUnknown),
+            (AckKind::PubAck, None) => {
+                let event = self.unexpected(Packet::Ack(Ack { kind, id, reason, properties }));
+                return if event.is_some() { Ok(event) } else { fail(Rule::AckUnknown) };
+            }
             (AckKind::PubRec, None) => {
                 if !reason.is_failure() {
                     self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));

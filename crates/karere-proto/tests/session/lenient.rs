@@ -4,7 +4,7 @@ use bytes::Bytes;
 use karere_proto::{
     PropertyId, ReasonCode, Rule, Value, Version,
     packet::{Bridge, DisconnectForm, ReceivedTopics},
-    session::{Cause, ClientIdLength, ConfigError, Event},
+    session::{Cause, ClientIdLength, ConfigError, Event, UnexpectedAnswers},
 };
 
 use super::kit::*;
@@ -119,7 +119,25 @@ fn the_return_code_of_a_refusal_is_told_as_it_came(version: Version) {
     }
 }
 
+fn an_answer_to_nothing_is_told_when_the_application_wants_that(version: Version) {
+    let mut config = config(version);
+    config.unexpected_answers = UnexpectedAnswers::Tell;
+    let mut talk = Talk::connected_with(config);
+    talk.publishes("a", Q2);
+    for said in ["PUBACK 7", "SUBACK 7 0x00", "UNSUBACK 7 0x00"] {
+        talk.server_says(said);
+        let heard = talk.take_heard();
+        let [Heard::Other(Event::Unexpected(packet))] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(packet.to_string().split(' ').take(2).collect::<Vec<_>>(), [said.split(' ').next().unwrap(), "m7"]);
+    }
+    talk.server_says("PUBREC 1");
+    talk.client_says(["PUBLISH q2 1 a", "PUBREL 1"]);
+    talk.server_says("SUBACK 1 0x00");
+    talk.client_closes_for(Rule::SubAckUnknown);
+}
+
 every_version! {
+    an_answer_to_nothing_is_told_when_the_application_wants_that,
     a_bridge_says_so_before_5,
     a_topic_that_is_not_utf8_breaks_the_protocol,
     a_wildcard_in_a_received_topic_is_never_taken,
