@@ -73,6 +73,19 @@ pub enum LostSession {
     Continue,
 }
 
+/// When the first packets after CONNECT are sent (§3.1.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: the answer is waited for or it is not")]
+pub enum FirstPackets {
+    /// When the server has accepted the connection: then its limits are known, and what it has of the session.
+    #[default]
+    AfterConnAck,
+    /// At once, as far as nothing of an earlier connection is to be sent again first. For bindings whose programs connect,
+    /// publish and disconnect without ever reading. What goes out before CONNACK may be more or larger than the server
+    /// takes. Not with a journal.
+    WithConnect,
+}
+
 /// What to do with a PUBACK, SUBACK or UNSUBACK for which nothing was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete: it is an error or it is told")]
@@ -192,6 +205,8 @@ pub struct Config {
     pub client_id_length: ClientIdLength,
     /// What to do with answers for which nothing was sent.
     pub unexpected_answers: UnexpectedAnswers,
+    /// When the first packets are sent.
+    pub first_packets: FirstPackets,
 }
 
 impl Config {
@@ -214,6 +229,7 @@ impl Config {
             received_topics: ReceivedTopics::Strict,
             client_id_length: ClientIdLength::Specified,
             unexpected_answers: UnexpectedAnswers::Fail,
+            first_packets: FirstPackets::AfterConnAck,
         }
     }
 
@@ -237,8 +253,13 @@ impl Config {
         if rules.password_needs_user_name && connect.password.is_some() && connect.user_name.is_none() {
             return Err(ConfigError::PasswordWithoutUserName(connect.version));
         }
-        if self.lost_session == LostSession::Continue && self.journal == Journal::On {
-            return Err(ConfigError::ContinueWithJournal);
+        if self.journal == Journal::On {
+            if self.lost_session == LostSession::Continue {
+                return Err(ConfigError::ContinueWithJournal);
+            }
+            if self.first_packets == FirstPackets::WithConnect {
+                return Err(ConfigError::FirstPacketsWithJournal);
+            }
         }
         check_len("password", connect.password.as_ref().map_or(0, |password| password.len()))?;
         let not_in_version = |what| Err(ConfigError::NotInVersion(what, connect.version));
@@ -349,6 +370,9 @@ pub enum ConfigError {
     ContinueWithJournal,
     /// 3.1.1 takes an empty client identifier only for a session that ends with its connection (v3: [MQTT-3.1.3-7]).
     EmptyClientId,
+    /// With a journal nothing leaves before it is known what the server has of the session: not
+    /// [`FirstPackets::WithConnect`].
+    FirstPacketsWithJournal,
     /// Session Expiry Interval stands in the properties; it has an option of its own.
     ExpiryTwice,
     /// The journal's last message has this number; [`Snapshot::LAST_SEQ`](super::Snapshot::LAST_SEQ) is the highest from which
@@ -382,6 +406,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::ExpiryTwice => {
                 f.write_str("Session Expiry Interval among the properties of CONNECT; use the session expiry option")
+            }
+            Self::FirstPacketsWithJournal => {
+                f.write_str("with a journal nothing is sent before CONNACK; leave the first packets until after it")
             }
             Self::JournalSequence(seq) => {
                 write!(f, "the journal's last message has number {seq}, which no client can reach; it is damaged")

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Cause, Event, Phase, Session, UnexpectedAnswers,
+    Cause, Event, Session, UnexpectedAnswers,
     error::SubscribeError,
     journal::{Granted, Record},
     outbound::{Choice, Slot},
@@ -194,7 +194,7 @@ impl Session {
 
     /// Sends the requests that wait; a full window does not hold them back [MQTT-3.3.4-8].
     pub(super) fn send_requests(&mut self) {
-        while matches!(self.phase, Phase::Online)
+        while self.speaks()
             && !self.wire.leaves
             && let Some(next) = self.state.requests.waiting.front()
             && (next.id.is_some() || self.state.outbound.has_free_id())
