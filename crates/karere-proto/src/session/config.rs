@@ -73,6 +73,19 @@ pub enum LostSession {
     Continue,
 }
 
+/// In which order acknowledgements leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: one order or the other")]
+pub enum AckOrder {
+    /// In that in which the messages came [MQTT-4.6.0-2, MQTT-4.6.0-3]: one that is not acknowledged holds back those
+    /// behind it.
+    #[default]
+    Received,
+    /// In that in which the application gives them, at once. For bindings whose programs leave single messages
+    /// unacknowledged, to have them again on the next connection. A server may count on the other order.
+    Given,
+}
+
 /// When the first packets after CONNECT are sent (§3.1.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete: the answer is waited for or it is not")]
@@ -207,6 +220,8 @@ pub struct Config {
     pub unexpected_answers: UnexpectedAnswers,
     /// When the first packets are sent.
     pub first_packets: FirstPackets,
+    /// In which order acknowledgements leave.
+    pub ack_order: AckOrder,
 }
 
 impl Config {
@@ -230,6 +245,7 @@ impl Config {
             client_id_length: ClientIdLength::Specified,
             unexpected_answers: UnexpectedAnswers::Fail,
             first_packets: FirstPackets::AfterConnAck,
+            ack_order: AckOrder::Received,
         }
     }
 

@@ -35,8 +35,8 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::{Bytes, BytesMut};
 
 pub use config::{
-    CleanStart, ClientIdLength, Config, ConfigError, FallBack, FirstPackets, Journal, LostSession, QueueLimits,
-    Resubscribe, SessionExpiry, UnexpectedAnswers,
+    AckOrder, CleanStart, ClientIdLength, Config, ConfigError, FallBack, FirstPackets, Journal, LostSession,
+    QueueLimits, Resubscribe, SessionExpiry, UnexpectedAnswers,
 };
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};

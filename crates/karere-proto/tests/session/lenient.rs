@@ -4,7 +4,7 @@ use bytes::Bytes;
 use karere_proto::{
     PropertyId, ReasonCode, Rule, Value, Version,
     packet::{Bridge, DisconnectForm, ReceivedTopics},
-    session::{Cause, ClientIdLength, ConfigError, Event, UnexpectedAnswers},
+    session::{AckOrder, Cause, ClientIdLength, ConfigError, Event, UnexpectedAnswers},
 };
 
 use super::kit::*;
@@ -136,7 +136,25 @@ fn an_answer_to_nothing_is_told_when_the_application_wants_that(version: Version
     talk.client_closes_for(Rule::SubAckUnknown);
 }
 
+fn acknowledgements_leave_as_they_are_given_when_that_is_asked_for(version: Version) {
+    for (order, expected) in
+        [(AckOrder::Received, &[] as &[&str]), (AckOrder::Given, &["PUBACK 3", "PUBACK 2", "PUBREC 5"])]
+    {
+        let mut config = config(version);
+        config.ack_order = order;
+        let mut talk = Talk::connected_with(config);
+        for said in ["PUBLISH q1 1 a", "PUBLISH q1 2 b", "PUBLISH q1 3 c", "PUBLISH q2 4 d", "PUBLISH q2 5 e"] {
+            talk.server_says(said);
+        }
+        for name in ["c", "b", "e"] {
+            talk.acknowledges(name);
+        }
+        assert_eq!(talk.said(), expected);
+    }
+}
+
 every_version! {
+    acknowledgements_leave_as_they_are_given_when_that_is_asked_for,
     an_answer_to_nothing_is_told_when_the_application_wants_that,
     a_bridge_says_so_before_5,
     a_topic_that_is_not_utf8_breaks_the_protocol,
