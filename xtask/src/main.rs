@@ -10,6 +10,7 @@ mod out;
 mod outcome;
 mod packages;
 mod process;
+mod python;
 mod sim;
 mod steps;
 mod test;
@@ -50,6 +51,7 @@ Options of test:
                     sim           20,000 seeds of the simulation, from 0 on
                     fuzz          each fuzz target for 3 seconds
                     instructions  instruction counts, compared with the baseline
+                    python        the Python package: its tests, and paho-mqtt's own on it
   --keep-going    Goes on with the next step after one that failed
   --no-install    Never installs anything. Without it, servers, valgrind and the headers of OpenSSL are
                   installed when they are missing, this is Debian or alike, and you are root
@@ -88,6 +90,7 @@ Environment of test:
   KARERE_MOSQUITTO_PUB      The mosquitto_pub to test with
   KARERE_MOSQUITTO_SUB      The mosquitto_sub to test with
   KARERE_EJABBERD           The ejabberdctl that knows where ejabberd is
+  KARERE_PYTHON             The Python to build and test the package with: 3.9 or newer
   KARERE_MICROSOCKS         The SOCKS 5 proxy to test through
   KARERE_TINYPROXY          The HTTP proxy to test through
   KARERE_DANTED             The SOCKS 4 and 5 proxy to test through

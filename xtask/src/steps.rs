@@ -8,6 +8,7 @@ use crate::out::Stream;
 use crate::outcome::Outcome;
 use crate::packages::Install;
 use crate::process;
+use crate::python;
 use crate::sim;
 use crate::totals::Totals;
 use std::cell::OnceCell;
@@ -27,6 +28,7 @@ pub(crate) enum Step {
     Sim,
     Fuzz,
     Instructions,
+    Python,
 }
 
 /// Runs steps, and counts the tests in them.
@@ -46,7 +48,7 @@ enum Tool {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
@@ -56,6 +58,7 @@ impl Step {
         Self::Sim,
         Self::Fuzz,
         Self::Instructions,
+        Self::Python,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Step {
             Self::Sim => "sim",
             Self::Fuzz => "fuzz",
             Self::Instructions => "instructions",
+            Self::Python => "python",
         }
     }
 }
@@ -101,6 +105,11 @@ impl<'a> Runner<'a> {
             Step::Instructions => {
                 let options = instructions::Options { install: self.install, ..instructions::Options::default() };
                 instructions::run(self.workspace, options)
+            }
+            Step::Python => {
+                let (outcome, totals) = python::run(self.workspace, self.install)?;
+                self.totals += totals;
+                Ok(outcome)
             }
         }
     }
