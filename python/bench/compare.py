@@ -39,15 +39,12 @@ class Bench:
 
     def prepare(self) -> None:
         run = lambda *command: subprocess.run(command, check=True, cwd=ROOT)  # noqa: E731
-        for name, packages in [("peers", PEERS), ("karere", ["maturin==1.16.0"])]:
+        ours = ["--no-deps", "--force-reinstall", "./python", "./python/paho-dropin"]
+        for name, packages in [("peers", PEERS), ("karere", ours)]:
             python = self.python(name)
             if not python.exists():
                 venv.create(python.parent.parent, with_pip=True)
             run(python, "-m", "pip", "install", "--quiet", *packages)
-        python = self.python("karere")
-        pip = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--force-reinstall")
-        run(*pip, "./python")
-        run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "./python/paho-dropin")
         examples = ["--release", "--example", "broker", "--example", "bench_driver"]
         run("cargo", "build", "-p", "karere-broker", "-p", "karere", *examples)
 

@@ -1,6 +1,7 @@
 """Publishes or receives with aiomqtt."""
 
 import asyncio
+import logging
 import os
 
 import aiomqtt
@@ -8,6 +9,7 @@ import uvloop
 from common import TOPIC, Clock, arguments, ready
 
 a = arguments()
+logging.disable(logging.WARNING)  # it warns of every publish that waits
 
 
 async def main() -> None:

@@ -6,12 +6,12 @@ import os
 import gmqtt
 import uvloop
 from common import TOPIC, Clock, arguments, ready
-from gmqtt.storage import HeapPersistentStorage
+from gmqtt.storage import PersistentStorage
 
 a = arguments()
 
 
-class Counting(HeapPersistentStorage):
+class Counting(PersistentStorage):
     """gmqtt tells acknowledgements to its storage only."""
 
     def __init__(self) -> None:
@@ -19,15 +19,15 @@ class Counting(HeapPersistentStorage):
         self.room = asyncio.Semaphore(a.inflight)
         self.done = 0
 
-    async def remove_message_by_mid(self, mid: int) -> None:
-        await super().remove_message_by_mid(mid)
+    def remove_message_by_mid(self, mid: int) -> None:
+        super().remove_message_by_mid(mid)
         self.done += 1
         self.room.release()
 
 
 async def main() -> None:
-    client = gmqtt.Client("bench")
-    storage = client._persistent_storage = Counting()
+    storage = Counting()
+    client = gmqtt.Client("bench", persistent_storage=storage)
     got = 0
     clock = None
 

@@ -267,9 +267,32 @@ impl Shared {
             Taken::No => return Drove::Done,
             Taken::Busy => return Drove::Interrupted,
         };
-        let drove = scratch::with_buffer(|buffer| self.drive(&mut io, until, patience, limit, buffer));
+        let drove = scratch::with_buffer(|buffer| {
+            let drove = self.drive(&mut io, until, patience, limit, buffer);
+            if patience == Patience::UntilTold {
+                self.gather(&mut io, limit, buffer);
+            }
+            drove
+        });
         self.put_back(io);
         drove
+    }
+
+    /// Each return to the interpreter costs as much as dozens of acknowledgements, and more of them are often a moment
+    /// away: lets others work for as long as that takes, and looks again.
+    fn gather(&self, io: &mut Io, limit: usize, buffer: &mut BytesMut) {
+        for _ in 0..LOOKS {
+            if !self.lock().state.expects_more(limit) {
+                return;
+            }
+            std::thread::yield_now();
+            self.receive(io, buffer);
+            while matches!(self.step(io, Instant::now(), limit, None), Step::Write) {
+                if !self.send(io) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Reads once, without waiting.
@@ -499,6 +522,8 @@ impl Shared {
     }
 }
 
+/// How often it is looked for more before a turn ends.
+const LOOKS: usize = 4;
 /// How long a thread waits for the transport before it looks at signals.
 const PATIENCE: core::time::Duration = core::time::Duration::from_millis(50);
 

@@ -20,6 +20,12 @@ pub(crate) fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     const FLAGS: libc::c_int = 0;
+    // Most often there is one: the kernel then has no header to copy and check.
+    if let [slice] = slices {
+        // SAFETY: the slice lives until the call returns and is only read.
+        let sent = unsafe { libc::send(fd, slice.as_ptr().cast(), slice.len(), FLAGS) };
+        return usize::try_from(sent).map_err(|_| io::Error::last_os_error());
+    }
     // SAFETY: all zero is a message header without address, buffers and control data.
     let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
     message.msg_iov = slices.as_ptr().cast_mut().cast();

@@ -369,6 +369,11 @@ impl State {
         self.more || !self.told.is_empty()
     }
 
+    /// True when there is something to tell, room for more of it, and messages wait for their acknowledgement.
+    pub(crate) fn expects_more(&self, limit: usize) -> bool {
+        !self.told.is_empty() && self.told.len() < limit && self.transport == Transport::Native && !self.out.is_empty()
+    }
+
     /// What is to be told, without what the session still holds.
     pub(crate) fn is_telling(&self) -> bool {
         !self.told.is_empty()

@@ -314,6 +314,20 @@ def test_a_server_that_wants_an_id_gets_one(broker: Server) -> None:
     assert len(client._client_id) == 22
 
 
+def test_auth_that_nobody_can_answer_ends_the_connection(broker: Server) -> None:
+    client = mqtt.Client(V2, "x", userdata="mine", protocol=5)
+    told = Told(client)
+    properties = Properties(mqtt.PacketTypes.CONNECT)
+    properties.AuthenticationMethod = "m"
+    client.connect("127.0.0.1", broker.port, properties=properties)
+    peer = broker.accept()
+    peer.read()
+    peer.send(packet(0xF0, b"\x18\x04\x15\x00\x01m"))
+    assert client.loop(5) == mqtt.MQTT_ERR_PROTOCOL
+    assert shapes(told.of("on_disconnect")) == [[mqtt.DisconnectFlags(False), "ReasonCode Protocol error", "Properties []"]]
+    assert client.socket() is None
+
+
 def test_a_callback_is_looked_up_when_there_is_something_to_tell(broker: Server) -> None:
     calls = []
 
@@ -513,3 +527,14 @@ def test_manual_acknowledgement(broker: Server) -> None:
     peer.send(publish("a", b"1", 1, 7))
     client.loop(5)
     assert peer.expect(PUBACK) == b"\x00\x07"
+
+
+def test_answers_to_nothing_are_told_too(broker: Server) -> None:
+    client, told, peer = connected(broker, V2, 4)
+    peer.send(packet(SUBACK << 4, b"\x00\x63\x01") + packet(UNSUBACK << 4, b"\x00\x64") + packet(PUBACK << 4, b"\x00\x65"))
+    client.loop(5)
+    client.loop(0.1)
+    assert told.of("on_subscribe")[0][0] == 0x63
+    assert told.of("on_unsubscribe")[0][0] == 0x64
+    assert told.of("on_publish") == []
+    assert client.is_connected()

@@ -50,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, install: Install) -> io::Result<(Outcom
     native.args(["test", "--manifest-path", "python/Cargo.toml", "--no-default-features", "--target-dir"]);
     let (status, output) = process::run_reading(native.arg(process::target_folder(workspace.root())), Stream::Stdout)?;
     checks.counted(status.success(), Totals::of_libtest(&output));
-    if !environment.prepare(&python)? {
+    if !environment.prepare(&python, Builds::Wheel)? {
         return Ok((Outcome::Failed, checks.totals));
     }
     let kept = folder.join("sdists").to_string_lossy().into_owned();
@@ -72,6 +72,7 @@ pub(crate) fn run(workspace: &Workspace, install: Install) -> io::Result<(Outcom
         let libraries = folder.join("dependents").to_string_lossy().into_owned();
         let script = "python/tests/dependents/run_dependents.py";
         checks.plain(&mut environment.python(&[script, "--folder", &libraries]))?;
+        checks.plain(&mut environment.python(&["python/tests/memory.py"]))?;
     }
     for (names, name) in OTHERS.into_iter().zip(["venv-oldest", "venv-newest"]) {
         let Some(other) = names.iter().find_map(|name| find_interpreter(name)) else {
@@ -79,13 +80,20 @@ pub(crate) fn run(workspace: &Workspace, install: Install) -> io::Result<(Outcom
             continue;
         };
         let environment = Environment { name, ..environment };
-        if !environment.prepare(&other)? {
+        if !environment.prepare(&other, Builds::Nothing)? {
             checks.failed = true;
             continue;
         }
         checks.pytest(&mut environment.own_tests()?)?;
     }
     Ok(checks.end())
+}
+
+/// Whether an environment builds the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Builds {
+    Nothing,
+    Wheel,
 }
 
 /// What came of the checks so far.
@@ -157,8 +165,8 @@ fn find_interpreter(name: &str) -> Option<PathBuf> {
 }
 
 impl Environment<'_> {
-    /// Makes the environment where it is not there, and installs the package as it stands.
-    fn prepare(&self, python: &Path) -> io::Result<bool> {
+    /// Makes the environment where it is not there, and installs the package, which the first one builds as it stands.
+    fn prepare(&self, python: &Path, builds: Builds) -> io::Result<bool> {
         if !process::succeeds(&mut self.python(&["-m", "pip", "--version"])) {
             let mut make = Command::new(python);
             make.args(["-m", "venv", "--clear"]).arg(self.folder.join(self.name));
@@ -168,22 +176,35 @@ impl Environment<'_> {
         }
         let pip = |args: &[&str]| self.python(&[&["-m", "pip", "install", "--quiet"], args].concat());
         let mut needs = pip(&["--requirement", "python/tests/requirements.txt"]);
-        let mut package = pip(&["--no-build-isolation", "--no-deps", "--force-reinstall", "./python"]);
-        package.env("CARGO_TARGET_DIR", process::target_folder(self.workspace.root()));
+        let wheels = self.folder.join("wheels").to_string_lossy().into_owned();
+        let mut package = pip(&["--no-deps", "--no-index", "--force-reinstall", "--find-links", &wheels, "karere"]);
+        let mut in_paho_s_place = pip(&["--no-deps", "--force-reinstall", "./python/paho-dropin"]);
+        let mut build = match builds {
+            Builds::Wheel => Some(self.build(&wheels)?),
+            Builds::Nothing => None,
+        };
+        for command in [Some(&mut needs), build.as_mut(), Some(&mut package), Some(&mut in_paho_s_place)] {
+            if let Some(command) = command
+                && !process::run(command)?.success()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The command that builds the package once for all interpreters.
+    fn build(&self, wheels: &str) -> io::Result<Command> {
+        let mut build = self.python(&["-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]);
+        build.args(["--wheel-dir", wheels, "./python"]);
+        build.env("CARGO_TARGET_DIR", process::target_folder(self.workspace.root()));
         // Tools are asked for by name: cargo by maturin, and maturin by pip.
         let cargo = std::env::var_os("CARGO").map(PathBuf::from);
         let cargo = cargo.as_deref().and_then(Path::parent).map(Path::to_owned);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = [self.folder.join(self.name).join("bin")].into_iter().chain(cargo);
-        package
-            .env("PATH", std::env::join_paths(folders.chain(std::env::split_paths(&path))).map_err(io::Error::other)?);
-        let mut in_paho_s_place = pip(&["--no-deps", "--force-reinstall", "./python/paho-dropin"]);
-        for command in [&mut needs, &mut package, &mut in_paho_s_place] {
-            if !process::run(command)?.success() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        build.env("PATH", std::env::join_paths(folders.chain(std::env::split_paths(&path))).map_err(io::Error::other)?);
+        Ok(build)
     }
 
     /// The project's tests, which compare the package with the original too.

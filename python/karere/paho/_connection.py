@@ -99,7 +99,7 @@ class _Connection(_Events):
             domain = socket.getfqdn().partition(".")[2] or socket.getfqdn()
         service = "_secure-mqtt" if self._ssl else "_mqtt"
         try:
-            answers = list(dns.resolver.resolve(f"{service}._tcp.{domain}", dns.rdatatype.SRV))
+            answers: list[Any] = list(dns.resolver.resolve(f"{service}._tcp.{domain}", dns.rdatatype.SRV))
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.resolver.NoNameservers, dns.exception.DNSException) as error:
             raise ValueError(f"No answer/NXDOMAIN for SRV in {domain}") from error
         for answer in sorted(answers, key=lambda answer: (answer.priority, -answer.weight)):

@@ -31,7 +31,8 @@ class _Loop(_Connection):
         """
         return self._loop(timeout)
 
-    def _loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+    def _loop(self, timeout: float = 1.0, patient: bool = False) -> MQTTErrorCode:
+        # A loop that nobody looks in on between its turns waits for something to tell: each turn takes the interpreter.
         if timeout < 0.0:
             raise ValueError("Invalid timeout.")
         core = self._core
@@ -44,13 +45,15 @@ class _Loop(_Connection):
             if not events:
                 return _NO_CONN
         elif self._native:
-            events = core.turn(timeout)
+            events = core.turn(timeout, patient)
         else:
             events = self._wait(timeout)
-        rc = self._dispatch(events) if events or self._pending else SUCCESS
-        if self._thread is None:
-            rc = self._settle() or rc
-        elif self._hooked:
+        rc = SUCCESS
+        if events or self._pending:
+            rc = self._dispatch(events)
+            if self._thread is None:
+                rc = self._settle() or rc  # what callbacks have queued
+        if self._hooked:
             self._tell_writes()
         if rc == SUCCESS and self._sock is None and not events:
             return _NO_CONN
@@ -99,7 +102,7 @@ class _Loop(_Connection):
         while True:
             while True:
                 had_connection = had_connection or self._sock is not None
-                rc = self._loop(min(timeout, _LINGER) if self._thread_terminate else timeout)
+                rc = self._loop(min(timeout, _LINGER) if self._thread_terminate else timeout, True)
                 if self._thread_terminate and self._has_lingered():
                     return SUCCESS
                 # A callback may have connected anew.

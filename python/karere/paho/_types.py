@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Optional, Protocol, Union
-
-import socket
 
 from .enums import MQTTErrorCode
 from .properties import Properties

@@ -316,14 +316,15 @@ class Client(_Loop):
         """
         core = self._core
         packed = None if properties is None or self._protocol != MQTTv5 else bytes(properties.pack())
-        if self._thread is not None and self._native and not self._hooked:
-            return core.publish(topic, payload, qos, retain, packed, False)
-        if self._native and self._writes_at_once():
-            info = core.publish(topic, payload, qos, retain, packed, True)
-            if core.has_events() or self._pending or self._hooked:
-                self._dispatch(core.events())
-                self._settle()
-            return info
+        if self._native and not self._hooked:
+            if self._thread is not None:
+                return core.publish(topic, payload, qos, retain, packed, False)
+            if self._sock is not None and not self._telling.locked():
+                info = core.publish(topic, payload, qos, retain, packed, True)
+                if core.has_events() or self._pending:
+                    self._dispatch(core.events())
+                    self._settle()
+                return info
         info = core.publish(topic, payload, qos, retain, packed, False)
         self._queued()
         return info
