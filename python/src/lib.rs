@@ -9,6 +9,7 @@ mod events;
 mod flow;
 mod fork;
 mod info;
+mod interpreter;
 mod log;
 mod message;
 mod mids;
@@ -32,6 +33,7 @@ fn matches(filter: &str, topic: &str) -> bool {
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     use told::{Cause, kind};
 
+    interpreter::check(module.py())?;
     events::set_clock(module.py())?;
     module.add_class::<core::Core>()?;
     module.add_class::<message::MQTTMessage>()?;
