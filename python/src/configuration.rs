@@ -5,9 +5,9 @@ use core::time::Duration;
 use bytes::Bytes;
 use karere_proto::{
     Carrier, PacketType, PropertyId, Publish, QoS, Topic, Utf8String, Version,
-    packet::{Bridge, Connect, ReceivedTopics, Will},
+    packet::{Bridge, Connect, Will},
     session::{
-        AckOrder, CleanStart, ClientIdLength, Config, FallBack, FirstPackets, LostSession, Resubscribe, SessionExpiry,
+        AckOrder, CleanStart, ClientIdLength, Config, FallBack, FirstPackets, LostSession, ReceivedTopics, Resubscribe, SessionExpiry,
         UnexpectedAnswers,
     },
 };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use karere_proto::{
     PacketId, PacketType, Properties, Publish, QoS, ReasonCode, Token,
     packet::{Attempt, ConnAck, Disconnect, DisconnectForm, Packet, SubAck, UnsubAck},
-    session::{Cause as SessionCause, Delivery, Event, NotSent, Outcome},
+    session::{Cause as SessionCause, Delivery, Event, NotSent, Outcome, Undecoded},
 };
 
 use super::{ByToken, Outgoing, State, Waiting, commands::refusal_code};
@@ -22,7 +22,8 @@ impl State {
     pub(super) fn take_in(&mut self, event: Event) {
         match event {
             Event::Message { publish, delivery, attempt } => self.take_in_message(publish, None, delivery, attempt),
-            Event::Undecodable { topic, publish, delivery, attempt } => {
+            Event::Undecodable(undecoded) => {
+                let Undecoded { topic, publish, delivery, attempt, .. } = *undecoded;
                 self.take_in_message(publish, Some(topic), delivery, attempt);
             }
             Event::Published { token, outcome, .. } => self.take_in_outcome(token, outcome),
@@ -51,9 +52,11 @@ impl State {
                 self.told.push(Told::Auth { code: auth.reason.as_byte(), properties: auth.properties });
             }
             // paho tells these to the callbacks too; acknowledgements of unknown messages mean nothing to it.
-            Event::Unexpected(Packet::SubAck(id, ack)) => self.tell_suback(id.get(), ack),
-            Event::Unexpected(Packet::UnsubAck(id, ack)) => self.tell_unsuback(id.get(), ack),
-            Event::Unexpected(_) => {}
+            Event::Unexpected(packet) => match *packet {
+                Packet::SubAck(id, ack) => self.tell_suback(id.get(), ack),
+                Packet::UnsubAck(id, ack) => self.tell_unsuback(id.get(), ack),
+                _ => {}
+            },
             _ => debug_assert!(false, "an event that this crate does not know"),
         }
     }

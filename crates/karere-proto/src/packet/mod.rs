@@ -18,7 +18,7 @@ pub use auth::Auth;
 pub use connack::ConnAck;
 pub use connect::{Bridge, Connect, Will};
 pub use disconnect::{Disconnect, DisconnectForm};
-pub use publish::{Alias, Attempt, Payload, Publish, PublishPacket, ReceivedTopics};
+pub use publish::{Alias, Attempt, Payload, Publish, PublishPacket};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, UnsubAck, Unsubscribe};
 pub(crate) use summary::Traced;
 
@@ -163,24 +163,9 @@ impl Packet {
     /// [`ProtocolError`] with the packet, the place in it and the rule that was broken.
     #[inline]
     pub fn decode(frame: Frame, rules: &WireRules, sender: Side) -> Result<Self, ProtocolError> {
-        Self::decode_with(frame, rules, sender, ReceivedTopics::Strict)
-    }
-
-    /// As [`Packet::decode`], with a say in what becomes of topics that are not UTF-8.
-    ///
-    /// # Errors
-    ///
-    /// As [`Packet::decode`].
-    #[inline]
-    pub fn decode_with(
-        frame: Frame,
-        rules: &WireRules,
-        sender: Side,
-        topics: ReceivedTopics,
-    ) -> Result<Self, ProtocolError> {
         let Frame { packet_type, flags, body } = frame;
         let mut reader = Reader::new(packet_type, body);
-        let context = Context { rules, sender, topics };
+        let context = Context { rules, sender };
         let packet = match packet_type {
             PacketType::Publish => return PublishPacket::decode(flags, reader, context).map(Self::Publish),
             PacketType::Connect => Self::Connect(Box::new(Connect::decode(&mut reader)?)),
@@ -295,7 +280,6 @@ pub(crate) const PINGREQ: [u8; 2] = [PacketType::PingReq.first_byte(), 0];
 pub(crate) struct Context<'a> {
     pub(crate) rules: &'a WireRules,
     pub(crate) sender: Side,
-    pub(crate) topics: ReceivedTopics,
 }
 
 impl Context<'_> {

@@ -11,7 +11,6 @@ use crate::{
     id::PacketId,
     properties::{InvalidProperty, Properties, PropertyId, Value},
     qos::QoS,
-    text::{InvalidString, MAX_FIELD},
     topic::{InvalidTopic, Topic},
     version::WireRules,
 };
@@ -210,18 +209,6 @@ pub enum Alias {
     Use(u16),
 }
 
-/// What to do with a received topic that is not UTF-8 [MQTT-1.5.4-1].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "complete: it is an error or it is not")]
-pub enum ReceivedTopics {
-    /// The packet is malformed.
-    #[default]
-    Strict,
-    /// The packet is taken, with [`PublishPacket::undecoded`] set: for applications that would rather have such a message
-    /// than none.
-    Lenient,
-}
-
 /// A PUBLISH packet as it travels (§3.3).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -240,15 +227,13 @@ pub struct PublishPacket {
     pub id: Option<PacketId>,
     /// Properties, Topic Alias included.
     pub properties: Properties,
-    /// The topic as it came, when it is not UTF-8 ([`ReceivedTopics::Lenient`]). `topic` is something readable then.
-    pub undecoded: Option<Box<Bytes>>,
 }
 
 impl PublishPacket {
     /// `publish` on its way; `id` exactly when its QoS is above 0.
     pub fn new(publish: Publish, id: Option<PacketId>, attempt: Attempt) -> Self {
         let Publish { topic, payload, qos, retain, properties } = publish;
-        Self { topic: Some(topic), payload, qos, retain, attempt, id, properties, undecoded: None }
+        Self { topic: Some(topic), payload, qos, retain, attempt, id, properties }
     }
 
     /// The message, once its topic is known. Topic Alias is taken out: it means nothing outside its connection.
@@ -267,21 +252,12 @@ impl PublishPacket {
         if qos == QoS::AtMostOnce && attempt == Attempt::Again {
             return Err(reader.error(Rule::DupWithoutQoS));
         }
-        let bytes = reader.binary()?;
-        let mut undecoded = (context.topics == ReceivedTopics::Lenient).then(|| bytes.clone());
-        let topic = if bytes.is_empty() {
+        let topic = reader.binary()?;
+        let topic = if topic.is_empty() {
             None
         } else {
-            match (Topic::from_bytes(bytes), &undecoded) {
-                (Err(InvalidTopic::String(InvalidString::NotUtf8)), Some(bytes)) => Some(readable(bytes)),
-                (Err(why), _) => return Err(reader.error(topic_rule(why))),
-                (Ok(topic), _) => {
-                    undecoded = None;
-                    Some(topic)
-                }
-            }
+            Some(Topic::from_bytes(topic).map_err(|why| reader.error(topic_rule(why)))?)
         };
-        let undecoded = undecoded.filter(|bytes| !bytes.is_empty()).map(Box::new);
         let id = if qos == QoS::AtMostOnce { None } else { Some(reader.packet_id()?) };
         let properties = context.properties(&mut reader)?;
         if !properties.is_empty() && context.sender == Side::Client && properties.subscription_identifier().is_some() {
@@ -291,7 +267,7 @@ impl PublishPacket {
             return Err(reader.error(Rule::TopicEmpty));
         }
         let payload = reader.rest();
-        Ok(Self { topic, payload, qos, retain: flags & 1 == 1, attempt, id, properties, undecoded })
+        Ok(Self { topic, payload, qos, retain: flags & 1 == 1, attempt, id, properties })
     }
 }
 
@@ -305,16 +281,8 @@ impl fmt::Debug for PublishPacket {
             .field("attempt", &self.attempt)
             .field("id", &self.id)
             .field("properties", &self.properties)
-            .field("undecoded", &self.undecoded)
             .finish()
     }
-}
-
-/// A topic that shows what `bytes` look like.
-fn readable(bytes: &[u8]) -> Topic {
-    // Each byte that is not UTF-8 may become three.
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FIELD / 3)]);
-    Topic::new(text).unwrap_or_else(|_| Topic::new("\u{FFFD}").expect("invariant: one character"))
 }
 
 pub(super) fn topic_rule(why: InvalidTopic) -> Rule {

@@ -5,7 +5,7 @@ use core::{fmt, num::NonZeroU16, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    packet::{Connect, PacketType, ReceivedTopics},
+    packet::{Connect, PacketType},
     properties::{Carrier, InvalidProperty, Properties, PropertyId},
     text::{MAX_FIELD, Utf8String},
     version::{ClientIdRule, Version},
@@ -71,6 +71,17 @@ pub enum LostSession {
     /// DUP under its identifier. That is how paho-mqtt does it; the receiver may see a message twice, and a server may find
     /// fault with a DUP it did not expect. Not with a journal.
     Continue,
+}
+
+/// What to do with a received message whose topic is not UTF-8 [MQTT-1.5.4-1].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it is an error or it is told")]
+pub enum ReceivedTopics {
+    /// The packet is malformed: the connection is closed.
+    #[default]
+    Strict,
+    /// It is told as `Event::Undecodable`: for applications that would rather have such a message than none.
+    Lenient,
 }
 
 /// In which order acknowledgements leave.

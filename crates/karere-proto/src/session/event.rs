@@ -36,16 +36,7 @@ pub enum Event {
         attempt: Attempt,
     },
     /// As [`Event::Message`], of a message whose topic is not UTF-8 (with `Config::received_topics`).
-    Undecodable {
-        /// The topic as it came.
-        topic: Bytes,
-        /// The message, under a topic that shows what came.
-        publish: Publish,
-        /// What to acknowledge it with.
-        delivery: Delivery,
-        /// Whether the server says that it may have sent it before.
-        attempt: Attempt,
-    },
+    Undecodable(Box<Undecoded>),
     /// A published message has its outcome; the last that is told of this token.
     Published {
         /// What `Session::publish` returned.
@@ -67,7 +58,7 @@ pub enum Event {
         ack: Option<SubAck>,
     },
     /// An answer for which nothing was sent (with `Config::unexpected_answers`).
-    Unexpected(Packet),
+    Unexpected(Box<Packet>),
     /// An UNSUBSCRIBE has its answer, or will have none.
     Unsubscribed {
         /// What `Session::unsubscribe` returned.
@@ -77,6 +68,20 @@ pub enum Event {
         /// The answer; `None` when there will be none, as with [`Event::Subscribed`].
         ack: Option<UnsubAck>,
     },
+}
+
+/// A message whose topic is not UTF-8.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Undecoded {
+    /// The topic as it came.
+    pub topic: Bytes,
+    /// The message, under a topic that shows what came.
+    pub publish: Publish,
+    /// What to acknowledge it with.
+    pub delivery: Delivery,
+    /// Whether the server says that it may have sent it before.
+    pub attempt: Attempt,
 }
 
 /// How a published message ended.

@@ -9,7 +9,7 @@ use super::{AckOrder, Cause, CloseCause, Delivery, Event, Phase, Session, error:
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId},
-    packet::{Ack, AckKind, Attempt, PacketType, PublishPacket, Side},
+    packet::{Ack, AckKind, PacketType, PublishPacket, Side},
     qos::QoS,
     reason::ReasonCode,
     topic::Topic,
@@ -121,12 +121,16 @@ impl Answers {
     }
 
     fn pop_answered(&mut self, order: AckOrder) -> Option<(PacketId, ReasonCode)> {
-        let at = match order {
-            AckOrder::Received => 0,
-            AckOrder::Given => self.0.iter().position(|pending| pending.reason.is_some())?,
+        let reason = match (self.0.front()?.reason, order) {
+            (Some(reason), _) => reason,
+            (None, AckOrder::Received) => return None,
+            (None, AckOrder::Given) => {
+                let at = self.0.iter().position(|pending| pending.reason.is_some())?;
+                let pending = self.0.remove(at)?;
+                return pending.reason.map(|reason| (pending.id, reason));
+            }
         };
-        let reason = self.0.get(at)?.reason?;
-        self.0.remove(at).map(|pending| (pending.id, reason))
+        self.0.pop_front().map(|pending| (pending.id, reason))
     }
 }
 
@@ -232,7 +236,7 @@ impl Session {
         let (qos, attempt) = (packet.qos, packet.attempt);
         let Some(id) = packet.id else {
             let delivery = Delivery { number: 0, epoch: self.state.epoch, id: None, qos };
-            return Ok(Some(arrival(packet, topic, delivery, attempt)));
+            return Ok(Some(Event::Message { publish: packet.into_publish(topic), delivery, attempt }));
         };
         let fail = |rule| Err(ProtocolError::new(PacketType::Publish, rule));
         let deliveries = &mut self.wire.deliveries;
@@ -270,7 +274,7 @@ impl Session {
         }
         deliveries.unanswered.insert(id, ());
         let delivery = Delivery { number: ticket, epoch: self.state.epoch, id: Some(id), qos };
-        Ok(Some(arrival(packet, topic, delivery, attempt)))
+        Ok(Some(Event::Message { publish: packet.into_publish(topic), delivery, attempt }))
     }
 
     pub(super) fn handle_pubrel(&mut self, id: PacketId) {
@@ -313,13 +317,5 @@ impl Session {
             }
             None => aliases.get(&alias).cloned().ok_or_else(|| fail(Rule::TopicAliasUnknown)),
         }
-    }
-}
-
-#[inline]
-fn arrival(mut packet: PublishPacket, topic: Topic, delivery: Delivery, attempt: Attempt) -> Event {
-    match packet.undecoded.take() {
-        None => Event::Message { publish: packet.into_publish(topic), delivery, attempt },
-        Some(bytes) => Event::Undecodable { topic: *bytes, publish: packet.into_publish(topic), delivery, attempt },
     }
 }

@@ -23,6 +23,7 @@ mod handshake;
 mod inbound;
 mod journal;
 mod keep_alive;
+mod lenient;
 mod moving;
 mod negotiated;
 mod outbound;
@@ -36,10 +37,10 @@ use bytes::{Bytes, BytesMut};
 
 pub use config::{
     AckOrder, CleanStart, ClientIdLength, Config, ConfigError, FallBack, FirstPackets, Journal, LostSession,
-    QueueLimits, Resubscribe, SessionExpiry, UnexpectedAnswers,
+    QueueLimits, ReceivedTopics, Resubscribe, SessionExpiry, UnexpectedAnswers,
 };
 pub use error::{CommandError, PublishError, SubscribeError};
-pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
+pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace, Undecoded};
 pub use journal::{BadRecord, Batch, Granted, InFlight, Queued, Record, Sent, Snapshot};
 pub use negotiated::Negotiated;
 
@@ -424,9 +425,11 @@ impl Session {
                 };
                 match next_frame(&mut self.wire.input, limits) {
                     Ok(Some(frame)) => {
-                        let handled =
-                            Packet::decode_with(frame, limits.rules, Side::Server, self.config.received_topics)
-                                .and_then(|packet| self.handle_packet(packet));
+                        let handled = match self.config.received_topics {
+                            ReceivedTopics::Strict => Packet::decode(frame, limits.rules, Side::Server)
+                                .and_then(|packet| self.handle_packet(packet)),
+                            ReceivedTopics::Lenient => self.handle_leniently(frame, limits.rules),
+                        };
                         match handled {
                             Ok(Some(event)) => return Some(event),
                             Ok(None) => {}

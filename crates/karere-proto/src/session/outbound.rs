@@ -196,6 +196,7 @@ impl Session {
         self.take(now, publish, id)
     }
 
+    #[inline] // the message is moved once less
     fn take(&mut self, now: Instant, publish: Publish, id: Option<PacketId>) -> Result<Token, PublishError> {
         self.now = now;
         self.wire.negotiated.check_publish(&publish)?;
@@ -212,7 +213,7 @@ impl Session {
         if publish.qos > QoS::AtMostOnce {
             self.log.record(|| Record::Enqueued { seq: token.get(), publish: publish.clone() });
         }
-        let waiting = Waiting { id, ..Waiting::new(now, token, publish) };
+        let waiting = Waiting::new(now, token, publish, id);
         if sendable {
             self.send_first(waiting);
         } else {

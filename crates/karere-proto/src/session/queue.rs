@@ -42,13 +42,13 @@ impl Waiting {
         }
     }
 
-    pub(super) fn new(now: Instant, token: Token, publish: Publish) -> Self {
+    pub(super) fn new(now: Instant, token: Token, publish: Publish, id: Option<PacketId>) -> Self {
         let expires = if publish.properties.is_empty() {
             None
         } else {
             publish.properties.message_expiry().map(|left| now + left)
         };
-        Self { token, publish, expires, sent: Sent::Never, id: None }
+        Self { token, publish, expires, sent: Sent::Never, id }
     }
 
     pub(super) fn has_expired(&self, now: Instant) -> bool {
@@ -96,7 +96,7 @@ impl Queue {
     pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Queued>) -> Self {
         let mut queue = Self::default();
         for (seq, Queued { publish, sent }) in queued {
-            queue.push(Waiting { sent, ..Waiting::new(now, Token::from_u64(seq), publish) });
+            queue.push(Waiting { sent, ..Waiting::new(now, Token::from_u64(seq), publish, None) });
         }
         queue
     }

@@ -293,7 +293,7 @@ impl Session {
 
     /// How an answer for which nothing was sent is told, if it is no error.
     pub(super) fn unexpected(&self, packet: Packet) -> Option<Event> {
-        (self.config.unexpected_answers == UnexpectedAnswers::Tell).then(|| Event::Unexpected(packet))
+        (self.config.unexpected_answers == UnexpectedAnswers::Tell).then(|| Event::Unexpected(Box::new(packet)))
     }
 
     /// The connection ended before these were answered: they are no part of the session, so they are asked again, under

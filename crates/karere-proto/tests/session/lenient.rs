@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use karere_proto::{
     PropertyId, ReasonCode, Rule, Value, Version,
-    packet::{Bridge, DisconnectForm, ReceivedTopics},
-    session::{AckOrder, Cause, ClientIdLength, ConfigError, Event, UnexpectedAnswers},
+    packet::{Bridge, DisconnectForm},
+    session::{AckOrder, Cause, ClientIdLength, ConfigError, Event, ReceivedTopics, UnexpectedAnswers},
 };
 
 use super::kit::*;
@@ -32,18 +32,13 @@ fn unless_the_application_wants_such_messages(version: Version) {
     config.received_topics = ReceivedTopics::Lenient;
     let mut talk = Talk::connected_with(config);
     talk.server_sends_bytes(&bytes_of(version));
-    let heard = talk.take_heard();
-    let [Heard::Other(Event::Undecodable { topic, publish, delivery, .. })] = &heard[..] else {
-        panic!("{heard:?}");
-    };
-    assert_eq!(topic, &Bytes::from_static(b"a\xFF"));
-    assert_eq!(publish.topic.as_str(), "a\u{FFFD}");
-    assert_eq!(delivery.packet_id(), Some(id(5)));
-    for heard in heard {
-        if let Heard::Other(Event::Undecodable { delivery, .. }) = heard {
-            talk.session.acknowledge(delivery);
-        }
-    }
+    let mut heard = talk.take_heard();
+    let Some(Heard::Other(Event::Undecodable(undecoded))) = heard.pop() else { panic!("{heard:?}") };
+    assert!(heard.is_empty(), "{heard:?}");
+    assert_eq!(undecoded.topic, Bytes::from_static(b"a\xFF"));
+    assert_eq!(undecoded.publish.topic.as_str(), "a\u{FFFD}");
+    assert_eq!(undecoded.delivery.packet_id(), Some(id(5)));
+    talk.session.acknowledge(undecoded.delivery);
     talk.client_says(["PUBACK 5"]);
     talk.server_says("PUBLISH q0 b");
     talk.told(["message q0 b"]);
@@ -58,6 +53,28 @@ fn a_topic_that_is_left_out_for_its_alias_is_none_of_those() {
     talk.server_sends_bytes(&[0x30, 7, 0, 1, b'a', 3, 0x23, 0, 1]);
     talk.server_sends_bytes(&[0x30, 6, 0, 0, 3, 0x23, 0, 1]);
     talk.told(["message q0 a", "message q0 a"]);
+}
+
+#[test]
+fn another_string_that_is_not_utf8_is_never_taken() {
+    let mut config = config(Version::V5);
+    config.received_topics = ReceivedTopics::Lenient;
+    let mut talk = Talk::connected_with(config);
+    talk.server_sends_bytes(&[0x30, 8, 0, 1, b'a', 4, 0x03, 0, 1, 0xFF]);
+    talk.client_closes_for(Rule::Utf8);
+}
+
+#[test]
+fn the_longest_of_such_topics_is_shown_in_part() {
+    let mut config = config(Version::V311);
+    config.received_topics = ReceivedTopics::Lenient;
+    let mut talk = Talk::connected_with(config);
+    let mut bytes = vec![0x30, 0x81, 0x80, 0x04, 0xFF, 0xFF];
+    bytes.resize(4 + 2 + 65_535, 0xFF);
+    talk.server_sends_bytes(&bytes);
+    let Some(Heard::Other(Event::Undecodable(undecoded))) = talk.take_heard().pop() else { panic!("not told") };
+    assert_eq!(undecoded.topic.len(), 65_535);
+    assert_eq!(undecoded.publish.topic.as_str().chars().count(), 21_845);
 }
 
 fn a_wildcard_in_a_received_topic_is_never_taken(version: Version) {
