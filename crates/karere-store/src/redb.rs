@@ -22,7 +22,7 @@ use karere_proto::session::{Record, Snapshot};
 use redb::{Database, StorageBackend};
 
 use self::{
-    file::{Error, open_backend, open_file},
+    file::{Error, guarded, open_backend, open_file},
     tables::{load_index, load_snapshot, names, number_of, save},
 };
 use crate::{
@@ -107,7 +107,7 @@ impl RedbStore {
     ) -> Result<T, StoreError> {
         self.opened()?;
         let database = self.database.as_ref().expect("invariant: opened above");
-        match work(database, &mut self.clients) {
+        match guarded(|| work(database, &mut self.clients)) {
             Ok(value) => Ok(value),
             Err(error) => {
                 self.database = None;

@@ -9,11 +9,14 @@ use std::{
 };
 
 use redb::{
-    Builder, CommitError, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableDefinition,
-    TableError, TransactionError, backends::FileBackend,
+    Builder, CommitError, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, StorageError,
+    TableDefinition, TableError, TransactionError, backends::FileBackend,
 };
 
-use super::{tables, unfinished::Whole};
+use super::{
+    tables,
+    unfinished::{Unfinished, Whole},
+};
 use crate::StoreError;
 
 /// The layout that is written here.
@@ -26,6 +29,9 @@ const CACHE: usize = 8 * 1024 * 1024;
 pub(super) fn open_file(path: &PathBuf) -> Result<Database, StoreError> {
     let at = |error| StoreError::io(error, Some(path));
     let fresh = !path.exists();
+    if !fresh {
+        look(path).map_err(|error| error.at(Some(path)))?;
+    }
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at)?;
     let backend = FileBackend::new(file).map_err(|error| Error::from(error).at(Some(path)))?;
     let database = open(backend).map_err(|error| error.at(Some(path)))?;
@@ -34,6 +40,19 @@ pub(super) fn open_file(path: &PathBuf) -> Result<Database, StoreError> {
         sync_directory(path).map_err(at)?;
     }
     Ok(database)
+}
+
+/// Refuses what is not ours before anything is written to it: the engine writes when it opens, and when it closes.
+fn look(path: &Path) -> Result<(), Error> {
+    let looked = guarded(|| {
+        let database = Builder::new().set_cache_size(CACHE).open_read_only(path)?;
+        layout(&database.begin_read()?).map(|_| ())
+    });
+    match looked {
+        Err(error @ (Error::Newer(_) | Error::Foreign)) if Whole::of_file(path)? == Unfinished::No => Err(error),
+        // It may have to be repaired first, or be somebody's; opening will tell.
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 pub(super) fn open_backend(backend: impl StorageBackend) -> Result<Database, StoreError> {
@@ -49,32 +68,35 @@ fn open(backend: impl StorageBackend) -> Result<Database, Error> {
 }
 
 /// redb panics on some files that are damaged: that is no reason for a client to do so.
-fn guarded(open: impl FnOnce() -> Result<Database, Error>) -> Result<Database, Error> {
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(Error::Damaged("it cannot be opened".to_owned())))
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Damaged("its pages do not fit together".to_owned())))
 }
 
 /// Makes sure that it is a store, of a layout that is known.
 fn prepare(database: &Database) -> Result<(), Error> {
-    let reading = database.begin_read()?;
+    let found = layout(&database.begin_read()?)?;
+    if found == EMPTY {
+        let writing = database.begin_write()?;
+        tables::make(&writing)?;
+        writing.open_table(META)?.insert("layout", LAYOUT)?;
+        writing.commit()?;
+    }
+    // The next layout rewrites here what this one holds, in one transaction.
+    Ok(())
+}
+
+const EMPTY: u64 = 0;
+
+/// Which layout a file has.
+fn layout(reading: &ReadTransaction) -> Result<u64, Error> {
     let found = match reading.open_table(META) {
         Ok(meta) => meta.get("layout")?.map(|layout| layout.value()).ok_or(Error::Foreign)?,
-        Err(TableError::TableDoesNotExist(_)) if reading.list_tables()?.next().is_none() => 0,
+        Err(TableError::TableDoesNotExist(_)) if reading.list_tables()?.next().is_none() => EMPTY,
         Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => return Err(Error::Foreign),
         Err(error) => return Err(error.into()),
     };
-    drop(reading);
-    match found {
-        0 => {
-            let writing = database.begin_write()?;
-            tables::make(&writing)?;
-            writing.open_table(META)?.insert("layout", LAYOUT)?;
-            writing.commit()?;
-            Ok(())
-        }
-        LAYOUT => Ok(()),
-        // The next layout adds an arm here that rewrites what this one holds, in one transaction.
-        found => Err(Error::Newer(found)),
-    }
+    if found > LAYOUT { Err(Error::Newer(found)) } else { Ok(found) }
 }
 
 #[cfg(unix)]
@@ -109,6 +131,12 @@ impl Error {
             Self::Newer(found) => StoreError::NewerVersion { found, known: LAYOUT },
             Self::Other(what) => StoreError::Io(Arc::new(io::Error::other(what))),
         }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use core::ops::Bound;
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
+    path::Path,
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use redb::{BackendError, StorageBackend};
+use redb::{BackendError, StorageBackend, backends::FileBackend};
 
 /// Shows a file whose making was cut short as empty.
 #[derive(Debug)]
@@ -28,20 +30,31 @@ impl<B: StorageBackend> Whole<B> {
     }
 
     fn is_unfinished(&self, len: u64) -> io::Result<Unfinished> {
-        if len == 0 || len > MOST {
-            return Ok(Unfinished::No);
-        }
-        let mut name = [0; NAME];
-        let read = NAME.min(usize::try_from(len).unwrap_or(NAME));
-        self.backend.read(0, &mut name[..read])?;
-        Ok(if name == [0; NAME] { Unfinished::Yes } else { Unfinished::No })
+        unfinished(len, |name| self.backend.read(0, name))
+    }
+}
+
+impl Whole<FileBackend> {
+    /// Whether making this file was cut short.
+    pub(super) fn of_file(path: &Path) -> io::Result<Unfinished> {
+        let mut file = File::open(path)?;
+        unfinished(file.metadata()?.len(), |name| file.read_exact(name))
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unfinished {
+pub(super) enum Unfinished {
     No,
     Yes,
+}
+
+fn unfinished(len: u64, read: impl FnOnce(&mut [u8]) -> io::Result<()>) -> io::Result<Unfinished> {
+    if len == 0 || len > MOST {
+        return Ok(Unfinished::No);
+    }
+    let mut name = [0; NAME];
+    read(&mut name[..NAME.min(usize::try_from(len).unwrap_or(NAME))])?;
+    Ok(if name == [0; NAME] { Unfinished::Yes } else { Unfinished::No })
 }
 
 impl<B: StorageBackend> StorageBackend for Whole<B> {

@@ -2,13 +2,10 @@
 //! back, and a group of records is there as a whole or not at all.
 //!
 //! `KARERE_SEEDS` says how many seeds each test takes, `KARERE_SEED` the first.
-#![cfg(test)]
-
-mod common;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use common::{
+use super::{
     dice::Dice,
     disk::{Disk, Sync},
     records::Writer,
