@@ -42,7 +42,7 @@ const DIRECTIONS: &[Direction] = &[
     Direction {
         member: "karere-link",
         own: &["karere-proto"],
-        outside: Outside::Only(&["base64", "bytes", "rustls", "tungstenite"]),
+        outside: Outside::Only(&["base64", "bytes", "openssl", "rustls", "tungstenite"]),
     },
     Direction { member: "karere-store", own: &["karere-proto"], outside: Outside::Only(&["redb"]) },
     Direction { member: "karere", own: &["karere-proto", "karere-link", "karere-store"], outside: Outside::Any },

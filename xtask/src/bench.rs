@@ -1,13 +1,56 @@
-//! `cargo xtask bench`: what does a packet cost, and how is the whole client measured?
+//! `cargo xtask bench`: what does a packet cost, what does TLS or WebSocket add, and how is the whole client measured?
 
 use crate::out;
 use crate::process;
 use std::io;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use xtask::workspace::Workspace;
 
+/// What is measured, and what the benchmark itself is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Options {
+    /// Codec and session.
+    Parts(Vec<String>),
+    /// The whole client over TCP, TLS, WebSocket and both.
+    Transports(Vec<String>),
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[String]) -> Result<Self, String> {
+        let (select, args): (fn(Vec<String>) -> Self, _) = match args.split_first() {
+            Some((what, rest)) if what == "transports" => (Self::Transports, rest),
+            _ => (Self::Parts, args),
+        };
+        match args.split_first() {
+            None => Ok(select(Vec::new())),
+            Some((dashes, rest)) if dashes == "--" => Ok(select(rest.to_vec())),
+            Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
+        }
+    }
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> io::Result<ExitCode> {
+    match options {
+        Options::Parts(args) => parts(workspace, args),
+        Options::Transports(args) => transports(workspace, args),
+    }
+}
+
+/// Builds the end-to-end driver, and has it do its work over every way to a server in turn.
+fn transports(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode> {
+    let mut build = process::cargo(workspace.root());
+    build.args(["build", "--release", "-p", "karere", "--example", "bench_driver", "--example", "bench_transports"]);
+    if !process::run(&mut build)?.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    out::title("transports: the client over TCP, TLS, WebSocket and both");
+    let program = process::target_folder(workspace.root()).join("release/examples/bench_transports");
+    let status = process::run(Command::new(program).args(args))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Runs the benchmarks of codec and session with `args`, then builds the end-to-end driver and tells how to run it.
-pub(crate) fn run(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode> {
+fn parts(workspace: &Workspace, args: &[String]) -> io::Result<ExitCode> {
     let cargo = |words: &[&str]| {
         let mut command = process::cargo(workspace.root());
         command.args(words);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod callgrind;
+mod features;
 mod fuzz;
 mod instructions;
 mod interop;
@@ -9,6 +10,7 @@ mod out;
 mod outcome;
 mod packages;
 mod process;
+mod python;
 mod sim;
 mod steps;
 mod test;
@@ -49,12 +51,16 @@ Options of test:
                     sim           20,000 seeds of the simulation, from 0 on
                     fuzz          each fuzz target for 3 seconds
                     instructions  instruction counts, compared with the baseline
+                    python        the Python package: its tests, and paho-mqtt's own on it
   --keep-going    Goes on with the next step after one that failed
-  --no-install    Never installs anything. Without it, servers and valgrind are installed when they are
-                  missing, this is Debian or alike, and you are root
+  --no-install    Never installs anything. Without it, servers, valgrind and the headers of OpenSSL are
+                  installed when they are missing, this is Debian or alike, and you are root
 
 Options of bench:
-  -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...
+  transports      Compares TCP, TLS, WebSocket and both instead, publishing and receiving
+  -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...; to that of
+                  transports: --rounds N, --share PERCENT of its messages, --mosquitto PROGRAM as the
+                  server instead of the development broker
 
 Options of fuzz:
   --seconds N     Runs each target this long; 10 when not given. With 0, for ever
@@ -84,6 +90,7 @@ Environment of test:
   KARERE_MOSQUITTO_PUB      The mosquitto_pub to test with
   KARERE_MOSQUITTO_SUB      The mosquitto_sub to test with
   KARERE_EJABBERD           The ejabberdctl that knows where ejabberd is
+  KARERE_PYTHON             The Python to build and test the package with: 3.9 or newer
   KARERE_MICROSOCKS         The SOCKS 5 proxy to test through
   KARERE_TINYPROXY          The HTTP proxy to test through
   KARERE_DANTED             The SOCKS 4 and 5 proxy to test through
@@ -106,7 +113,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
-        Command::Bench(args) => Workspace::open().and_then(|workspace| bench::run(&workspace, &args)),
+        Command::Bench(options) => Workspace::open().and_then(|workspace| bench::run(&workspace, &options)),
         Command::Conformance => Workspace::open().and_then(|workspace| write_conformance(&workspace)),
         Command::Fuzz(options) => alone(|workspace| fuzz::run(workspace, &options)),
         Command::Instructions(options) => alone(|workspace| instructions::run(workspace, options)),
@@ -133,7 +140,7 @@ fn alone(what: impl FnOnce(&Workspace) -> io::Result<Outcome>) -> io::Result<Exi
 
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
-    Bench(Vec<String>),
+    Bench(bench::Options),
     Conformance,
     Fuzz(fuzz::Options),
     Help,
@@ -155,11 +162,7 @@ impl Command {
         match name.as_str() {
             "help" | "--help" | "-h" => Ok(Self::Help),
             "test" => parse_test(args).map(Self::Test),
-            "bench" => match args.split_first() {
-                None => Ok(Self::Bench(Vec::new())),
-                Some((dashes, rest)) if dashes == "--" => Ok(Self::Bench(rest.to_vec())),
-                Some((other, _)) => Err(format!("bench has no option {other}; what the benchmarks get follows --")),
-            },
+            "bench" => bench::Options::parse(args).map(Self::Bench),
             "conformance" => match args.first() {
                 None => Ok(Self::Conformance),
                 Some(other) => Err(format!("conformance has no option {other}")),
@@ -336,6 +339,8 @@ mod tests {
     #[test]
     fn bench_passes_on_what_follows_the_dashes() {
         let args = vec!["encode".to_owned(), "--help".to_owned()];
-        assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(args)));
+        assert_eq!(parse("bench -- encode --help"), Ok(Command::Bench(bench::Options::Parts(args))));
+        let args = vec!["--rounds".to_owned(), "3".to_owned()];
+        assert_eq!(parse("bench transports -- --rounds 3"), Ok(Command::Bench(bench::Options::Transports(args))));
     }
 }

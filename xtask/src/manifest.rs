@@ -87,6 +87,12 @@ impl Manifest {
         value.map(|entry| strings(&entry.value)).unwrap_or_default()
     }
 
+    /// The keys of a table, in order.
+    pub fn keys<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        let entries = self.entries.iter().filter(move |entry| entry.section == table && !entry.key.is_empty());
+        entries.map(|entry| entry.key.as_str())
+    }
+
     /// The names in `[[test]]` sections.
     pub fn named_tests(&self) -> Vec<String> {
         let names = self.entries.iter().filter(|entry| entry.section == "test" && entry.key == "name");

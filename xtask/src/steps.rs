@@ -1,5 +1,6 @@
 //! What does each step of `cargo xtask test` run?
 
+use crate::features::Features;
 use crate::fuzz;
 use crate::instructions;
 use crate::interop::{Absence, Server};
@@ -7,8 +8,10 @@ use crate::out::Stream;
 use crate::outcome::Outcome;
 use crate::packages::Install;
 use crate::process;
+use crate::python;
 use crate::sim;
 use crate::totals::Totals;
+use std::cell::OnceCell;
 use std::io::{self, IsTerminal};
 use std::process::Command;
 use xtask::workspace::Workspace;
@@ -25,6 +28,7 @@ pub(crate) enum Step {
     Sim,
     Fuzz,
     Instructions,
+    Python,
 }
 
 /// Runs steps, and counts the tests in them.
@@ -32,6 +36,7 @@ pub(crate) struct Runner<'a> {
     workspace: &'a Workspace,
     install: Install,
     tool: Tool,
+    features: OnceCell<Features>,
     totals: Totals,
 }
 
@@ -43,7 +48,7 @@ enum Tool {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
@@ -53,6 +58,7 @@ impl Step {
         Self::Sim,
         Self::Fuzz,
         Self::Instructions,
+        Self::Python,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -66,6 +72,7 @@ impl Step {
             Self::Sim => "sim",
             Self::Fuzz => "fuzz",
             Self::Instructions => "instructions",
+            Self::Python => "python",
         }
     }
 }
@@ -74,7 +81,7 @@ impl<'a> Runner<'a> {
     pub(crate) fn new(workspace: &'a Workspace, install: Install) -> Self {
         let nextest = process::succeeds(process::cargo(workspace.root()).args(["nextest", "--version"]));
         let tool = if nextest { Tool::Nextest } else { Tool::CargoTest };
-        Self { workspace, install, tool, totals: Totals::default() }
+        Self { workspace, install, tool, features: OnceCell::new(), totals: Totals::default() }
     }
 
     pub(crate) fn run(&mut self, step: Step) -> io::Result<Outcome> {
@@ -84,11 +91,13 @@ impl<'a> Runner<'a> {
             Step::Tests => self.tests(),
             Step::Interop => self.interop(),
             Step::Doctests => {
-                let mut doctests = self.cargo(&["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+                let mut doctests = self.cargo(&["test", "--doc", "--workspace", "--no-fail-fast"]);
+                doctests.args(self.features()?);
                 self.count(&mut doctests, Tool::CargoTest)
             }
             Step::Doc => {
-                let mut doc = self.cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+                let mut doc = self.cargo(&["doc", "--workspace", "--no-deps"]);
+                doc.args(self.features()?);
                 process::run(doc.env("RUSTDOCFLAGS", with_warnings_denied("RUSTDOCFLAGS"))).map(Outcome::of)
             }
             Step::Sim => sim::check(self.workspace),
@@ -96,6 +105,11 @@ impl<'a> Runner<'a> {
             Step::Instructions => {
                 let options = instructions::Options { install: self.install, ..instructions::Options::default() };
                 instructions::run(self.workspace, options)
+            }
+            Step::Python => {
+                let (outcome, totals) = python::run(self.workspace, self.install)?;
+                self.totals += totals;
+                Ok(outcome)
             }
         }
     }
@@ -114,7 +128,8 @@ impl<'a> Runner<'a> {
     }
 
     fn clippy(&self) -> io::Result<Outcome> {
-        let mut commands = vec![self.cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])];
+        let mut commands = vec![self.cargo(&["clippy", "--workspace", "--all-targets"])];
+        commands[0].args(self.features()?);
         for other in self.workspace.others()? {
             let manifest = format!("{other}/Cargo.toml");
             let mut command = self.cargo(&["clippy", "--manifest-path", &manifest, "--all-targets", "--all-features"]);
@@ -130,19 +145,24 @@ impl<'a> Runner<'a> {
     /// All tests but interop. Targets are named one by one, which says the same to both tools.
     fn tests(&mut self) -> io::Result<Outcome> {
         // Naming targets leaves the examples out, which tests may start.
-        let mut examples = self.cargo(&["build", "--workspace", "--all-features", "--examples", "--profile", "test"]);
+        let mut examples = self.cargo(&["build", "--workspace", "--examples", "--profile", "test"]);
+        examples.args(self.features()?);
         if !process::run(&mut examples)?.success() {
             return Ok(Outcome::Failed);
         }
         let targets = self.workspace.test_targets()?.into_iter().filter(|target| !is_interop(target));
-        let mut tests = self.test_command();
+        let mut tests = self.test_command()?;
         tests.args(["--lib", "--bins"]).args(targets.flat_map(|target| ["--test".to_owned(), target]));
-        self.count(&mut tests, self.tool)
+        let outcome = self.count(&mut tests, self.tool)?;
+        Ok(match (outcome, self.features.get().and_then(|features| features.left_out.clone())) {
+            (Outcome::Passed, Some(left_out)) => Outcome::PassedBut(left_out),
+            (outcome, _) => outcome,
+        })
     }
 
     fn interop(&mut self) -> io::Result<Outcome> {
         let there: Vec<String> = self.workspace.test_targets()?.into_iter().filter(|name| is_interop(name)).collect();
-        let mut tests = self.test_command();
+        let mut tests = self.test_command()?;
         let mut some = false;
         let mut left_out = Vec::new();
         for server in Server::ALL {
@@ -170,17 +190,25 @@ impl<'a> Runner<'a> {
         })
     }
 
-    fn test_command(&self) -> Command {
+    fn test_command(&self) -> io::Result<Command> {
         let mut command = match self.tool {
             Tool::CargoTest => self.cargo(&["test"]),
             Tool::Nextest => self.cargo(&["nextest", "run"]),
         };
-        command.args(["--workspace", "--all-features", "--no-fail-fast"]);
+        command.args(["--workspace", "--no-fail-fast"]).args(self.features()?);
         // nextest's report passes through our pipe, where it would not know of the terminal.
         if self.tool == Tool::Nextest && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             command.args(["--color", "always"]);
         }
-        command
+        Ok(command)
+    }
+
+    /// What everything is built with, sought once.
+    fn features(&self) -> io::Result<&[String]> {
+        if self.features.get().is_none() {
+            let _ = self.features.set(Features::find(self.workspace, self.install)?);
+        }
+        Ok(self.features.get().map_or(&[], |features| &features.arguments))
     }
 
     /// A run whose tests cannot be counted has failed: "no tests ran" must not look like "all passed".

@@ -30,6 +30,15 @@ impl Totals {
         Some(Self::of_counts(without_parentheses(counts).split(',')))
     }
 
+    /// Reads the last line of `pytest`; `None` when there is none.
+    pub(crate) fn of_pytest(output: &str) -> Option<Self> {
+        let output = without_colours(output);
+        let counts =
+            output.lines().rev().find_map(|line| Some(line.trim_matches(['=', ' ']).rsplit_once(" in ")?.0))?;
+        let first = counts.trim_start().split(' ').next().is_some_and(|word| word.parse::<u64>().is_ok());
+        first.then(|| Self::of_counts(counts.split(',')))
+    }
+
     /// Of phrases such as `3 passed`; any that is not known to be harmless counts as failed (`1 timed out`).
     fn of_counts<'a>(phrases: impl Iterator<Item = &'a str>) -> Self {
         let mut totals = Self::default();
@@ -43,7 +52,7 @@ impl Totals {
             match what.trim() {
                 "passed" => totals.passed += number,
                 "ignored" | "skipped" => totals.skipped += number,
-                "filtered out" | "measured" => {}
+                "deselected" | "filtered out" | "measured" | "warning" | "warnings" | "xfailed" | "xpassed" => {}
                 _ => totals.failed += number,
             }
         }
@@ -111,6 +120,19 @@ mod tests {
             Some(Totals { passed: 1, failed: 0, skipped: 0 })
         );
         assert_eq!(Totals::of_nextest("error: could not compile"), None);
+    }
+
+    #[test]
+    fn pytest_summary_is_read() {
+        let output = "tests/test_client.py ...F [100%]\nFAILED tests/a.py::b - assert 1 in 2\n\
+            \u{1b}[31m=== \u{1b}[31m1 failed\u{1b}[0m, 205 passed, 24 skipped, 1 xfailed, 2 warnings, 1 error in 58.20s (0:00:58) ===\u{1b}[0m\n";
+        assert_eq!(Totals::of_pytest(output), Some(Totals { passed: 205, failed: 2, skipped: 24 }));
+        assert_eq!(
+            Totals::of_pytest("205 passed, 1 xpassed in 58.20s\n"),
+            Some(Totals { passed: 205, failed: 0, skipped: 0 })
+        );
+        assert_eq!(Totals::of_pytest("no tests ran in 0.01s\n"), None);
+        assert_eq!(Totals::of_pytest("ERROR: usage: pytest\n"), None);
     }
 
     #[test]

@@ -4,9 +4,11 @@ use core::{net::SocketAddr, time::Duration};
 use std::{collections::VecDeque, io, time::Instant};
 
 use crate::{
+    connector::Connector,
     endpoint::{Address, Endpoint},
     problem::{DialProblem, Failure},
     route::Server,
+    service::Domain,
 };
 
 /// Names one thing a driver was asked to do. A link never gives the same twice.
@@ -32,6 +34,24 @@ pub enum Dial {
         host: String,
         /// The port they shall have.
         port: u16,
+    },
+    /// Ask a domain's name servers for its SRV records; answer with [`crate::Link::handle_services`].
+    Services {
+        /// To answer with.
+        attempt: Attempt,
+        /// The name of the service, to stand before the domain: `_mqtt._tcp` or `_secure-mqtt._tcp`.
+        service: &'static str,
+        /// Whose.
+        domain: Domain,
+    },
+    /// Let the application connect a socket; answer with [`crate::Link::handle_dialed`].
+    Obtain {
+        /// To answer with.
+        attempt: Attempt,
+        /// How.
+        connector: Connector,
+        /// Where to.
+        endpoint: Endpoint,
     },
     /// Connect a new socket, beside those that are being connected; answer with [`crate::Link::handle_dialed`].
     Connect {
@@ -70,6 +90,8 @@ impl Orders {
         let before = self.queue.len();
         self.queue.retain(|dial| match dial {
             Dial::Refresh { attempt: of, .. }
+            | Dial::Services { attempt: of, .. }
+            | Dial::Obtain { attempt: of, .. }
             | Dial::Resolve { attempt: of, .. }
             | Dial::Connect { attempt: of, .. } => *of != attempt,
             Dial::Abandon(_) => true,
@@ -97,6 +119,8 @@ pub(crate) type Dialed = Result<Attempt, DialProblem>;
 pub(crate) struct Dialer {
     pace: Pace,
     resolving: Option<(Attempt, Instant)>,
+    /// What the name's addresses were, for when nobody says what they are.
+    known: Vec<SocketAddr>,
     untried: VecDeque<Address>,
     trying: Vec<Trial>,
     /// When the next address may be dialed beside those that have not answered; then also when to look at them again,
@@ -116,6 +140,8 @@ impl Dialer {
     /// Begins to reach `endpoint`.
     pub(crate) fn new(now: Instant, endpoint: &Endpoint, pace: Pace, orders: &mut Orders) -> Self {
         let (untried, resolving) = match endpoint {
+            // A route goes to the servers of a domain, never to the domain: there is nothing to dial here.
+            Endpoint::Service(_) => (VecDeque::new(), None),
             Endpoint::Unix(path) => (VecDeque::from([Address::Unix(path.clone())]), None),
             Endpoint::Tcp { host, port } => match host.parse() {
                 Ok(ip) => (VecDeque::from([Address::Tcp(SocketAddr::new(ip, *port))]), None),
@@ -126,9 +152,23 @@ impl Dialer {
                 }
             },
         };
-        let mut dialer = Self { pace, resolving, untried, trying: Vec::new(), next_start: now, failures: Vec::new() };
+        let mut dialer = Self {
+            pace,
+            resolving,
+            known: Vec::new(),
+            untried,
+            trying: Vec::new(),
+            next_start: now,
+            failures: Vec::new(),
+        };
         dialer.start_next(now, orders);
         dialer
+    }
+
+    /// As it is, and it dials these addresses when the name cannot be resolved.
+    pub(crate) fn with_known(mut self, addresses: Vec<SocketAddr>) -> Self {
+        self.known = addresses;
+        self
     }
 
     /// The addresses of the host, or why there are none.
@@ -147,8 +187,17 @@ impl Dialer {
                 self.start_next(now, orders);
                 None
             }
-            Err(error) => Some(Err(DialProblem::Resolve(error))),
+            Err(error) => self.unresolved(now, error, orders),
         }
+    }
+
+    /// The name cannot be resolved: its addresses are what they were, or not known.
+    fn unresolved(&mut self, now: Instant, error: io::Error, orders: &mut Orders) -> Option<Dialed> {
+        if self.known.is_empty() {
+            return Some(Err(DialProblem::Resolve(error)));
+        }
+        self.untried = interleaved(core::mem::take(&mut self.known));
+        self.start_next(now, orders)
     }
 
     /// A socket is connected, or why it is not.
@@ -179,7 +228,7 @@ impl Dialer {
         if let Some((attempt, _)) = self.resolving.take_if(|(_, deadline)| *deadline <= now) {
             orders.abandon(attempt);
             let timeout = io::Error::new(io::ErrorKind::TimedOut, "the name server did not answer in time");
-            return Some(Err(DialProblem::Resolve(timeout)));
+            return self.unresolved(now, timeout, orders);
         }
         for trial in self.trying.extract_if(.., |trial| trial.deadline <= now) {
             orders.abandon(trial.attempt);
@@ -189,9 +238,15 @@ impl Dialer {
         self.start_next(now, orders)
     }
 
+    /// True while this is the question for the addresses.
+    pub(crate) fn is_resolving(&self, attempt: Attempt) -> bool {
+        self.resolving.is_some_and(|(asked, _)| asked == attempt)
+    }
+
     /// When to call [`Dialer::handle_timeout`] at the latest.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let next = Some(self.next_start).filter(|_| !self.untried.is_empty() || self.trying.len() > 1);
+        let looks = !self.untried.is_empty() || self.trying.len() != 1;
+        let next = Some(self.next_start).filter(|_| looks && self.resolving.is_none());
         let trials = self.trying.iter().map(|trial| trial.deadline);
         trials.chain(next).chain(self.resolving.map(|(_, deadline)| deadline)).min()
     }

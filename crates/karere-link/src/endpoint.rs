@@ -6,10 +6,15 @@ use core::{
 };
 use std::path::PathBuf;
 
+use crate::service::Domain;
+
 /// Where a server is, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
+    /// Wherever the name servers of a domain say, in SRV records (RFC 2782). Such an endpoint stands for the servers that
+    /// they name, by the priorities and weights that they give.
+    Service(Domain),
     /// A TCP port of a host, which is a name or an IP address (IPv6 without brackets).
     Tcp {
         /// The host.
@@ -36,7 +41,7 @@ impl Endpoint {
     pub(crate) fn is_plausible(&self) -> bool {
         match self {
             Self::Tcp { host, .. } => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte)),
-            Self::Unix(_) => false,
+            Self::Service(_) | Self::Unix(_) => false,
         }
     }
 }
@@ -44,6 +49,7 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Service(domain) => domain.fmt(f),
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "{}", path.display()),
@@ -55,6 +61,8 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
+    /// A socket of the application's connector, which was asked for this place.
+    Given(Endpoint),
     /// An IP address and port.
     Tcp(SocketAddr),
     /// A Unix domain socket.
@@ -64,6 +72,7 @@ pub enum Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Given(endpoint) => write!(f, "{endpoint} by the connector"),
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "{}", path.display()),
         }

@@ -6,6 +6,7 @@
 mod access;
 mod backoff;
 mod class;
+mod connector;
 mod dialer;
 mod endpoint;
 mod layer;
@@ -15,6 +16,7 @@ mod policy;
 mod problem;
 mod proxy;
 mod route;
+mod service;
 mod socket;
 mod stack;
 #[cfg(feature = "tls")]
@@ -26,6 +28,7 @@ mod websocket;
 
 pub use access::AccessHook;
 pub use backoff::{Backoff, Jitter, Rng};
+pub use connector::{Connector, OwnedSocket};
 pub use dialer::{Attempt, Dial};
 pub use endpoint::{Address, Endpoint, InvalidUrl};
 pub use layer::{Layer, LayerError, Progress};
@@ -35,8 +38,11 @@ pub use policy::{Policy, Reconnect, Redirect, Refresh};
 pub use problem::{DialError, DialProblem, Failure};
 pub use proxy::{InvalidVariable, NameLookup, Proxies, Proxy, ProxyKind, ProxyTarget};
 pub use route::{Credentials, Rank, Server};
+pub use service::{Domain, InvalidDomain, ServiceProblem, ServiceRecord};
 pub use socket::{SocketOptions, TcpKeepAlive};
 pub use stack::Stack;
+#[cfg(feature = "openssl")]
+pub use tls::Psk;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use transport::{Framing, Security, Transport, Ways};

@@ -16,6 +16,7 @@
 
 mod fail_back;
 mod pipe;
+mod services;
 
 use core::{fmt, net::SocketAddr, time::Duration};
 use std::{io, io::IoSlice, time::Instant};
@@ -68,6 +69,8 @@ pub enum Event {
     Attempting(Endpoint),
     /// An attempt failed before MQTT could speak. Another server of the round may follow at once.
     Failed(DialError),
+    /// A domain's name server does not answer; the servers that it has named before are tried.
+    Outdated(DialError),
     /// The round is over; the next one comes after this time.
     Waiting(Duration),
     /// There will be no further attempt until the application asks for one.
@@ -116,12 +119,22 @@ pub struct Link {
 #[derive(Debug)]
 enum Phase {
     Idle,
+    /// A domain's name server says which servers it has.
+    Asking {
+        attempt: Attempt,
+        deadline: Instant,
+    },
     Refreshing {
         attempt: Attempt,
         deadline: Instant,
     },
     /// A proxy wants the server's address, not its name.
     Locating {
+        attempt: Attempt,
+        deadline: Instant,
+    },
+    /// The application connects a socket.
+    Obtaining {
         attempt: Attempt,
         deadline: Instant,
     },
@@ -249,6 +262,10 @@ impl Link {
         }
         self.phase = Phase::Idle;
         match outcome {
+            Ok(Server { endpoint: Endpoint::Service(domain), .. }) => {
+                let why = format!("it names a domain ({domain}), whose servers were asked for before it; name a host");
+                self.fail(now, DialProblem::Refresh(why));
+            }
             Ok(server) => {
                 self.route.refreshed(server);
                 self.dial(now);
@@ -262,6 +279,11 @@ impl Link {
         if matches!(self.phase, Phase::Locating { attempt: asked, .. } if asked == attempt) {
             return self.located(now, outcome);
         }
+        if let (Phase::Dialing { dialer, .. }, Ok(addresses)) = (&self.phase, &outcome)
+            && dialer.is_resolving(attempt)
+        {
+            self.route.learn_addresses(addresses);
+        }
         let dialed = match self.dialer() {
             Some((dialer, orders)) => dialer.handle_resolved(now, attempt, outcome, orders),
             None => None,
@@ -271,6 +293,9 @@ impl Link {
 
     /// The socket is connected, or why it is not. What else is being connected goes on, unless this one is taken.
     pub fn handle_dialed(&mut self, now: Instant, attempt: Attempt, outcome: io::Result<()>) -> Use {
+        if matches!(self.phase, Phase::Obtaining { attempt: asked, .. } if asked == attempt) {
+            return self.obtained(now, attempt, outcome);
+        }
         let dialed = match self.dialer() {
             Some((dialer, orders)) => dialer.handle_dialed(now, attempt, outcome, orders),
             None => None,
@@ -378,8 +403,10 @@ impl Link {
                     .fail(now, DialProblem::Layer(format!("{}: {why}", opening.map_or("connection", Layer::name))));
             }
             Phase::Idle
+            | Phase::Asking { .. }
             | Phase::Refreshing { .. }
             | Phase::Locating { .. }
+            | Phase::Obtaining { .. }
             | Phase::Dialing { .. }
             | Phase::Waiting { .. } => return,
         };
@@ -415,6 +442,11 @@ impl Link {
     /// Acts on a deadline that has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
+            Phase::Asking { deadline, .. } if *deadline <= now => self.services_timed_out(now),
+            Phase::Obtaining { deadline, .. } if *deadline <= now => {
+                let timeout = io::Error::new(io::ErrorKind::TimedOut, "it has not connected in time");
+                self.fail(now, DialProblem::Connector(timeout));
+            }
             Phase::Refreshing { deadline, .. } if *deadline <= now => {
                 self.fail(now, DialProblem::Refresh("the application did not answer in time".to_owned()));
             }
@@ -446,8 +478,10 @@ impl Link {
             Phase::Idle => None,
             Phase::Dialing { dialer, .. } => dialer.poll_timeout(),
             Phase::Open(open) => open.fail_back.poll_timeout(),
-            Phase::Refreshing { deadline, .. }
+            Phase::Asking { deadline, .. }
+            | Phase::Refreshing { deadline, .. }
             | Phase::Locating { deadline, .. }
+            | Phase::Obtaining { deadline, .. }
             | Phase::Handshaking { deadline, .. }
             | Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Waiting { until } => Some(*until),
@@ -506,21 +540,41 @@ impl Link {
         let Phase::Dialing { located, .. } = &self.phase else {
             return;
         };
-        match dialed.map(|attempt| (attempt, self.ways.stack(self.route.current(), *located))) {
-            Ok((attempt, Ok(stack))) => {
+        let located = *located;
+        match dialed {
+            Ok(attempt) => self.handshake(now, attempt, located),
+            Err(problem) => self.fail(now, problem),
+        }
+    }
+
+    /// What the application's connector has come to.
+    fn obtained(&mut self, now: Instant, attempt: Attempt, outcome: io::Result<()>) -> Use {
+        self.phase = Phase::Idle;
+        match outcome {
+            Ok(()) => self.handshake(now, attempt, None),
+            Err(error) => self.fail(now, DialProblem::Connector(error)),
+        }
+        if matches!(self.phase, Phase::Handshaking { .. }) { Use::Connection } else { Use::None }
+    }
+
+    /// A socket is connected: its layers begin.
+    fn handshake(&mut self, now: Instant, attempt: Attempt, located: Option<SocketAddr>) {
+        match self.ways.stack(self.route.current(), located) {
+            Ok(stack) => {
                 self.pipe = Pipe::over(stack);
                 self.phase = Phase::Handshaking { attempt, deadline: now + self.policy.connect_timeout };
             }
-            Ok((_, Err(error))) => self.fail(now, DialProblem::Layer(error.to_string())),
-            Err(problem) => self.fail(now, problem),
+            Err(error) => self.fail(now, DialProblem::Layer(error.to_string())),
         }
     }
 
     /// Every change of phase but to the one that follows without a break.
     fn enter(&mut self, phase: Phase) {
         match core::mem::replace(&mut self.phase, phase) {
-            Phase::Refreshing { attempt, .. }
+            Phase::Asking { attempt, .. }
+            | Phase::Refreshing { attempt, .. }
             | Phase::Locating { attempt, .. }
+            | Phase::Obtaining { attempt, .. }
             | Phase::Handshaking { attempt, .. } => {
                 self.orders.abandon(attempt);
             }
@@ -538,6 +592,10 @@ impl Link {
 
     /// Tries the server that it is the turn of.
     fn attempt(&mut self, now: Instant) {
+        if let Endpoint::Service(domain) = self.endpoint() {
+            let domain = domain.clone();
+            return self.ask_services(now, domain);
+        }
         match self.policy.refresh {
             Refresh::Never => self.dial(now),
             Refresh::EachAttempt => {
@@ -550,6 +608,12 @@ impl Link {
 
     fn dial(&mut self, now: Instant) {
         self.events.push_back(Event::Attempting(self.endpoint().clone()));
+        if let Some(connector) = self.ways.connector.clone() {
+            let attempt = self.orders.attempt();
+            self.orders.push(Dial::Obtain { attempt, connector, endpoint: self.endpoint().clone() });
+            self.phase = Phase::Obtaining { attempt, deadline: now + self.policy.connect_timeout };
+            return;
+        }
         match self.ways.to_locate(self.route.current()) {
             None => self.dial_located(now, None),
             Some((host, port)) => {
@@ -574,7 +638,9 @@ impl Link {
 
     fn dial_located(&mut self, now: Instant, located: Option<SocketAddr>) {
         let endpoint = self.ways.dialed(self.route.current());
+        let known = self.route.known_addresses().filter(|_| self.ways.is_direct(self.route.current()));
         let dialer = Dialer::new(now, &endpoint, pace(&self.policy), &mut self.orders);
+        let dialer = dialer.with_known(known.map_or_else(Vec::new, <[_]>::to_vec));
         self.phase = Phase::Dialing { dialer, located };
     }
 

@@ -12,6 +12,7 @@ use karere_proto::{
 use crate::{
     access::AccessHook,
     backoff::{Jitter, Rng},
+    connector::{Connector, OwnedSocket},
     endpoint::{Endpoint, InvalidUrl},
     policy::{Policy, Reconnect, Redirect, Refresh},
     proxy::Proxies,
@@ -74,6 +75,7 @@ pub struct Options {
     first_connection: FirstConnection,
     acknowledge: Acknowledge,
     socket: SocketOptions,
+    name_server: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +105,8 @@ pub struct Parts {
     pub access: Option<AccessHook>,
     /// For the driver: what sockets are set to.
     pub socket: SocketOptions,
+    /// For the driver: who is asked about names, if not those that the system asks.
+    pub name_server: Option<SocketAddr>,
 }
 
 impl Options {
@@ -143,6 +147,7 @@ impl Options {
             first_connection: FirstConnection::default(),
             acknowledge: Acknowledge::default(),
             socket: SocketOptions::default(),
+            name_server: None,
         })
     }
 
@@ -192,6 +197,33 @@ impl Options {
     #[must_use]
     pub const fn access_timeout(mut self, timeout: Duration) -> Self {
         self.policy.refresh_timeout = timeout;
+        self
+    }
+
+    /// Lets `connect` connect sockets in place of the client: for ways that it does not know, such as an SSH tunnel, a
+    /// `socketpair` or `AF_VSOCK`. It is given the place of the server whose turn it is, and returns a stream socket that is
+    /// connected; with [`std::os::fd::OwnedFd`], a `TcpStream` and a `UnixStream` of std among others. It runs on a thread
+    /// of its own, may take as long as [`Options::connect_timeout`], and is called again for every attempt.
+    ///
+    /// TLS and WebSocket are spoken over that socket as the URL says, with the names that stand there. No name is resolved
+    /// and no proxy used, nor is a better server looked for ([`Options::fail_back`]). The socket is the client's from then
+    /// on, which sets it non-blocking; options of sockets ([`Options::bind`] and the like) are the application's business.
+    #[must_use]
+    pub fn connector<S, E>(mut self, connect: impl Fn(&Endpoint) -> Result<S, E> + Send + Sync + 'static) -> Self
+    where
+        S: Into<OwnedSocket>,
+        E: Into<Box<dyn core::error::Error + Send + Sync>>,
+    {
+        self.ways.connector = Some(Connector::new(connect));
+        self
+    }
+
+    /// Asks this name server about names, over UDP and TCP, in place of those of the system and its list of hosts: for SRV
+    /// records (`mqtt+srv://`) and for addresses.
+    #[cfg(feature = "srv")]
+    #[must_use]
+    pub const fn name_server(mut self, address: SocketAddr) -> Self {
+        self.name_server = Some(address);
         self
     }
 
@@ -470,6 +502,15 @@ impl Options {
         self
     }
 
+    /// Speaks TLS with servers that want it (`mqtts`, `wss`) by a pre-shared key, whatever [`Options::tls`] says: that is
+    /// for HTTPS proxies then.
+    #[cfg(feature = "openssl")]
+    #[must_use]
+    pub fn pre_shared_key(mut self, psk: crate::Psk) -> Self {
+        self.ways.psk = Some(psk);
+        self
+    }
+
     /// Says what the opening of a WebSocket carries (`ws`, `wss`).
     #[cfg(feature = "websocket")]
     #[must_use]
@@ -526,6 +567,7 @@ impl Options {
             acknowledge: self.acknowledge,
             access: self.access,
             socket: self.socket,
+            name_server: self.name_server,
         })
     }
 }
@@ -580,6 +622,7 @@ impl fmt::Debug for Options {
             .field("first_connection", &self.first_connection)
             .field("acknowledge", &self.acknowledge)
             .field("socket", &self.socket)
+            .field("name_server", &self.name_server)
             .finish()
     }
 }

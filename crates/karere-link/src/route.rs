@@ -1,11 +1,14 @@
 //! Which server the next attempt goes to: rounds over the configured servers, and what servers refer to.
 
+mod domains;
+
 use core::fmt;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use karere_proto::Utf8String;
 
+use self::domains::Known;
 use crate::{
     backoff::Rng,
     class::{Class, Permanence},
@@ -27,12 +30,14 @@ pub struct Server {
     pub credentials: Option<Credentials>,
     /// When it is tried.
     pub rank: Rank,
+    /// The domain that it stands for, if its name servers have named it.
+    domain: Option<Arc<Self>>,
 }
 
 impl Server {
     /// A server of the best rank, over TCP or a Unix socket alone, where the client is who its session says.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, transport: Transport::default(), credentials: None, rank: Rank::new(0, 1) }
+        Self { endpoint, transport: Transport::default(), credentials: None, rank: Rank::new(0, 1), domain: None }
     }
 
     /// As it is, over this transport.
@@ -134,6 +139,8 @@ pub(crate) struct Route {
     said: Option<Class>,
     /// Where references came from since the last stable connection or round: following one back would be a loop.
     visited: Vec<Endpoint>,
+    /// What the name servers of domains have said last.
+    known: Vec<Known>,
 }
 
 impl Route {
@@ -141,7 +148,16 @@ impl Route {
     pub(crate) fn new(servers: Vec<Server>, redirect: Redirect) -> Self {
         let current = servers.first().cloned().unwrap_or_else(|| Server::new(Endpoint::local()));
         let servers = if servers.is_empty() { vec![current.clone()] } else { servers };
-        Self { servers, redirect, moved: Vec::new(), current, left: VecDeque::new(), said: None, visited: Vec::new() }
+        Self {
+            servers,
+            redirect,
+            moved: Vec::new(),
+            current,
+            left: VecDeque::new(),
+            said: None,
+            visited: Vec::new(),
+            known: Vec::new(),
+        }
     }
 
     /// Where the present attempt or connection goes, or the last one went.
@@ -160,6 +176,7 @@ impl Route {
         }
         self.servers = servers;
         self.moved.clear();
+        self.known.clear();
         self.left.clear();
     }
 
@@ -178,17 +195,7 @@ impl Route {
     pub(crate) fn begin(&mut self, rng: &mut Rng) {
         self.visited.clear();
         self.said = None;
-        self.left = drawn(&self.servers, rng);
-        if self.redirect == Redirect::Remember {
-            let moved = &self.moved;
-            let new_places = |server: &Server| {
-                let to = moved.iter().find(|(from, _)| *from == server.endpoint).map_or(&[][..], |(_, to)| to);
-                let mut places = to.iter().map(|to| server.at(to)).collect::<Vec<_>>();
-                places.push(server.clone()); // the old place last: it may serve again
-                places
-            };
-            self.left = self.left.iter().flat_map(new_places).collect();
-        }
+        self.left = self.places(drawn(&self.servers, rng));
         self.advance();
     }
 
@@ -247,16 +254,18 @@ impl Route {
         self.visited.clear();
     }
 
-    /// Servers of a better priority than the present one, in the order in which to try them.
-    pub(crate) fn better(&self, rng: &mut Rng) -> VecDeque<Server> {
-        let mut order = drawn(&self.servers, rng);
-        order.retain(|server| server.rank.priority < self.current.rank.priority);
-        order
-    }
-
-    /// True when there is a server of a better priority than the present one.
-    pub(crate) fn has_better(&self) -> bool {
-        self.servers.iter().any(|server| server.rank.priority < self.current.rank.priority)
+    /// These servers, before each that has moved for good its new places.
+    fn places(&self, servers: VecDeque<Server>) -> VecDeque<Server> {
+        if self.redirect != Redirect::Remember {
+            return servers;
+        }
+        let new_places = |server: &Server| {
+            let to = self.moved.iter().find(|(from, _)| *from == server.endpoint).map_or(&[][..], |(_, to)| to);
+            let mut places = to.iter().map(|to| server.at(to)).collect::<Vec<_>>();
+            places.push(server.clone()); // the old place last: it may serve again
+            places
+        };
+        servers.iter().flat_map(new_places).collect()
     }
 
     fn advance(&mut self) -> bool {
@@ -282,7 +291,7 @@ impl Server {
     fn referred(&self, references: &str) -> Vec<Self> {
         let own_port = match &self.endpoint {
             Endpoint::Tcp { port, .. } => *port,
-            Endpoint::Unix(_) => MQTT_PORT,
+            Endpoint::Service(_) | Endpoint::Unix(_) => MQTT_PORT,
         };
         let read = |reference: &str| match Url::parse(reference) {
             Ok(url) => Some(Self { endpoint: url.endpoint, transport: url.transport, ..self.clone() }),

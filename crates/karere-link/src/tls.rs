@@ -2,7 +2,10 @@
 
 mod certificate;
 mod explain;
+mod first;
 mod layer;
+#[cfg(feature = "openssl")]
+mod psk;
 mod witness;
 
 use core::fmt;
@@ -11,6 +14,8 @@ use std::sync::Arc;
 use rustls::{ClientConfig, client::danger::ServerCertVerifier, pki_types::ServerName};
 
 pub(crate) use self::layer::TlsLayer;
+#[cfg(feature = "openssl")]
+pub use self::psk::Psk;
 use self::{layer::server_name, witness::Witness};
 use crate::layer::{Layer, LayerError};
 

@@ -6,6 +6,7 @@ use core::{
 };
 
 use crate::{
+    connector::Connector,
     endpoint::Endpoint,
     layer::{Layer, LayerError},
     proxy::{NameLookup, Proxies, Proxy, ProxyTarget},
@@ -82,23 +83,32 @@ pub struct Ways {
     /// How TLS is spoken; without it no server is reached that wants it.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::Tls>,
+    /// With it, TLS with servers is by this key and not by certificates. Proxies are still spoken to by `tls`.
+    #[cfg(feature = "openssl")]
+    pub psk: Option<crate::tls::Psk>,
     /// What the opening of a WebSocket says.
     #[cfg(feature = "websocket")]
     pub websocket: crate::websocket::WebSocketOptions,
     /// Through which proxies.
     pub proxies: Proxies,
+    /// Who connects sockets in place of the driver. Then there are no proxies, and no names of servers are resolved.
+    pub connector: Option<Connector>,
 }
 
 impl Ways {
-    /// True when TLS is spoken with this server, or with the proxy before it.
+    /// True when TLS by certificates is spoken with this server, or with the proxy before it.
     pub fn wants_tls(&self, server: &Server) -> bool {
         let proxy = self.proxy(server).and_then(Proxy::tls_host);
-        server.transport.security == Security::Tls || proxy.is_some()
+        #[cfg(feature = "openssl")]
+        let by_certificate = self.psk.is_none();
+        #[cfg(not(feature = "openssl"))]
+        let by_certificate = true;
+        by_certificate && server.transport.security == Security::Tls || proxy.is_some()
     }
 
-    /// True when the socket goes to the server itself.
+    /// True when the socket goes to the server itself, as far as we know.
     pub(crate) fn is_direct(&self, server: &Server) -> bool {
-        self.proxy(server).is_none()
+        self.connector.is_none() && self.proxy(server).is_none()
     }
 
     /// Where the socket goes.
@@ -160,11 +170,16 @@ impl Ways {
     }
 
     fn proxy(&self, server: &Server) -> Option<&Proxy> {
-        self.proxies.proxy_for(&server.endpoint, &server.transport)
+        let proxies = Some(&self.proxies).filter(|_| self.connector.is_none());
+        proxies?.proxy_for(&server.endpoint, &server.transport)
     }
 
     #[cfg(feature = "tls")]
     fn tls(&self, host: &str) -> Result<Box<dyn Layer>, LayerError> {
+        #[cfg(feature = "openssl")]
+        if let Some(psk) = &self.psk {
+            return psk.layer(host);
+        }
         self.tls.as_ref().ok_or_else(no_tls)?.layer(host)
     }
 
@@ -238,6 +253,21 @@ mod tests {
         ] {
             assert_eq!(names(url, proxy), layers, "{url} through {proxy:?}");
         }
+    }
+
+    #[cfg(feature = "openssl")]
+    #[test]
+    fn pre_shared_keys_are_for_servers_and_certificates_for_proxies() {
+        let context = openssl::ssl::SslContext::builder(openssl::ssl::SslMethod::tls_client()).expect("OpenSSL");
+        let psk = Some(crate::tls::Psk::new(context, "me", *b"key"));
+        let ways = Ways { psk: psk.clone(), ..Ways::default() };
+        let server = Server::parse("mqtts://h").expect("legal");
+        let stack = ways.stack(&server, None).expect("needs no certificates");
+        assert!(!ways.wants_tls(&server) && format!("{stack:?}").contains("PskLayer"), "{stack:?}");
+        let ways = Ways { psk, proxies: Proxies::all(Proxy::parse("https://p").expect("legal")), ..Ways::default() };
+        assert!(ways.wants_tls(&server));
+        let error = ways.stack(&server, None).expect_err("the proxy's certificate is to be checked");
+        assert!(error.to_string().contains("no configuration was given"), "{error}");
     }
 
     #[test]

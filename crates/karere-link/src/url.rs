@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::{
     endpoint::{Endpoint, InvalidUrl, percent_decode, place},
+    service::Domain,
     transport::{Framing, Security, Transport},
 };
 
@@ -22,6 +23,13 @@ pub struct Url {
     pub password: Option<String>,
     /// The client identifier of `?client_id=`, percent-decoded.
     pub client_id: Option<String>,
+}
+
+/// What stands where the host does.
+#[derive(Clone, Copy)]
+enum Named {
+    Domain,
+    Host,
 }
 
 /// What a scheme stands for.
@@ -68,6 +76,7 @@ impl Url {
     /// | `mqtts`, `ssl` | TLS | 8883 |
     /// | `ws` | WebSocket, at the path that follows, `/mqtt` unless given | 80 |
     /// | `wss` | WebSocket over TLS, likewise | 443 |
+    /// | `mqtt+srv`, `mqtts+srv` | as `mqtt` and `mqtts`, at the servers that the domain's SRV records name; without a domain, that of this machine; feature `srv` | |
     /// | `unix` | a Unix domain socket | |
     ///
     /// `?client_id=…` gives the client identifier, except with `ws` and `wss`, where a query is the server's.
@@ -92,6 +101,18 @@ impl Url {
                 client_id: None,
             });
         }
+        let (scheme, named) = match scheme.strip_suffix("+srv") {
+            Some("ws" | "wss") => {
+                return fail(
+                    "asks for SRV records of MQTT over WebSocket, for which no name is registered; name a host",
+                );
+            }
+            Some(_) if cfg!(not(feature = "srv")) => {
+                return fail("asks for SRV records, which this build does not; turn the feature `srv` on");
+            }
+            Some(scheme) => (scheme, Named::Domain),
+            None => (scheme, Named::Host),
+        };
         let Some(scheme) = SCHEMES.iter().find(|known| known.name == scheme) else {
             return fail("has an unknown scheme; mqtt, mqtts, ws, wss, tcp, ssl and unix are known");
         };
@@ -122,7 +143,12 @@ impl Url {
             Some((credentials, place)) => (Some(credentials), place),
             None => (None, authority),
         };
-        let endpoint = match place(place_text, scheme.port) {
+        let endpoint = match (named, place_text) {
+            (Named::Host, place_text) => place(place_text, scheme.port),
+            (Named::Domain, "") => Ok(Endpoint::Service(Domain::local())),
+            (Named::Domain, name) => Domain::read(name).map(Endpoint::Service),
+        };
+        let endpoint = match endpoint {
             Ok(endpoint) => endpoint,
             Err(why) => return fail(why),
         };
@@ -189,6 +215,40 @@ mod tests {
             let error = Url::parse(url).expect_err(url).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[cfg(feature = "srv")]
+    #[test]
+    fn domains_stand_for_the_servers_of_their_records() {
+        for (url, name) in [
+            ("mqtt+srv://Example.com", Some("example.com")),
+            ("mqtt+srv://u:p@example.com./", Some("example.com")),
+            ("mqtt+srv://", None),
+            ("mqtt+srv://u@?client_id=x", None),
+        ] {
+            let Endpoint::Service(domain) = Url::parse(url).expect(url).endpoint else { panic!("{url}") };
+            assert_eq!(domain.name(), name, "{url}");
+        }
+        for (url, hint) in [
+            ("mqtt+srv://example.com:1883", "say the ports"),
+            ("mqtt+srv://10.0.0.1", "address"),
+            ("mqtt+srv://[::1]", "address"),
+            ("mqtt+srv://a..b", "empty part"),
+            ("ws+srv://example.com", "name a host"),
+            ("wss+srv://example.com", "name a host"),
+            ("http+srv://example.com", "unknown scheme"),
+            ("mqtt+srv://u:secret@a b", "characters"),
+        ] {
+            let error = Url::parse(url).expect_err(url).to_string();
+            assert!(error.contains(hint) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[cfg(all(feature = "srv", feature = "tls"))]
+    #[test]
+    fn domains_are_spoken_to_over_tls_when_the_scheme_says_so() {
+        let url = Url::parse("mqtts+srv://example.com").expect("legal");
+        assert_eq!(url.transport.security, Security::Tls);
     }
 
     #[test]

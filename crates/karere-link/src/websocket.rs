@@ -115,7 +115,7 @@ impl WebSocketOptions {
         };
         let (host, port) = match &server.endpoint {
             Endpoint::Tcp { host, port } => (host.as_str(), *port),
-            Endpoint::Unix(_) => ("localhost", 80),
+            Endpoint::Service(_) | Endpoint::Unix(_) => ("localhost", 80),
         };
         let target = Target { host, port, path, security: server.transport.security };
         Ok(Box::new(WebSocketLayer::new(self, &target)?))

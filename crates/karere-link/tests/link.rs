@@ -8,8 +8,12 @@ mod world;
 mod access;
 #[path = "link/closing.rs"]
 mod closing;
+#[path = "link/connector.rs"]
+mod connector;
 #[path = "link/dialing.rs"]
 mod dialing;
+#[path = "link/domains.rs"]
+mod domains;
 #[path = "link/failing_back.rs"]
 mod failing_back;
 #[path = "link/redirects.rs"]

@@ -13,6 +13,7 @@ mod session {
     mod closing;
     mod crash;
     mod credentials;
+    mod early;
     mod expiry;
     mod fall_back;
     mod handshake;

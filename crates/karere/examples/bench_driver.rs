@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! bench_driver pub|sub|rtt|idle --host H --port P --qos Q --count N --size S --inflight W --proto 4|5
+//! bench_driver … --url URL --ca FILE …
 //! ```
 //!
+//! - `--url` in place of `--host` and `--port` names another way than TCP; `--ca` the authority of its certificate.
 //! - `pub`: the clock runs from the first publish call to the last acknowledgement, with at most W outstanding, or at
 //!   QoS 0 until all is written to the socket.
 //! - `sub`: from SUBSCRIBE to the N-th message in the handler.
@@ -21,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use karere::{
-    Options, Publish, PublishError, QoS, QueueLimits, Subscribe, Topic, Version,
+    Cause, Options, Publish, PublishError, QoS, QueueLimits, Subscribe, Topic, Version,
     sync::{Client, Driver, Handler, Message, Published},
 };
 
@@ -44,6 +46,10 @@ struct Arguments {
     operation: String,
     host: String,
     port: u16,
+    /// Instead of host and port.
+    url: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<karere::tls::Tls>,
     qos: QoS,
     count: usize,
     size: usize,
@@ -68,6 +74,9 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
         operation: given.next().ok_or("usage: bench_driver pub|sub|rtt|idle --port P …")?,
         host: "127.0.0.1".to_owned(),
         port: 1883,
+        url: None,
+        #[cfg(feature = "tls")]
+        tls: None,
         qos: QoS::AtMostOnce,
         count: 1000,
         size: 64,
@@ -79,6 +88,9 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
         match name.as_str() {
             "--host" => arguments.host = value,
             "--port" => arguments.port = value.parse()?,
+            "--url" => arguments.url = Some(value),
+            #[cfg(feature = "tls")]
+            "--ca" => arguments.tls = Some(karere::tls::TlsOptions::new().ca_file(value).build()?),
             "--qos" => arguments.qos = QoS::try_from(value.parse::<u8>()?)?,
             "--count" => arguments.count = value.parse()?,
             "--size" => arguments.size = value.parse()?,
@@ -99,7 +111,16 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
 
 impl Arguments {
     fn connect(&self, handler: &mut dyn Handler) -> Result<(Client, Driver), Box<dyn Error>> {
-        let options = Options::tcp(&self.host, self.port)
+        let options = match &self.url {
+            Some(url) => Options::new(url)?,
+            None => Options::tcp(&self.host, self.port),
+        };
+        #[cfg(feature = "tls")]
+        let options = match &self.tls {
+            Some(tls) => options.tls(tls.clone()),
+            None => options,
+        };
+        let options = options
             .version(self.version)
             .keep_alive(Duration::from_secs(60))
             .max_in_flight(self.inflight)
@@ -168,9 +189,7 @@ fn publish(arguments: &Arguments) -> Outcome {
         driver.wait_and_turn(None, &mut publisher)?;
     }
     clock.report(arguments)?;
-    client.disconnect()?;
-    driver.run(&mut ())?;
-    Ok(())
+    leave(&client, driver)
 }
 
 /// Counts messages and checks their size.
@@ -195,9 +214,7 @@ fn subscribe(arguments: &Arguments) -> Outcome {
         driver.wait_and_turn(None, &mut subscriber)?;
     }
     clock.report(arguments)?;
-    client.disconnect()?;
-    driver.run(&mut ())?;
-    Ok(())
+    leave(&client, driver)
 }
 
 /// Publishes the next message when the last has come back.
@@ -260,9 +277,7 @@ fn round_trips(arguments: &Arguments) -> Outcome {
         cpu_seconds()?,
         status("VmHWM:")?
     );
-    client.disconnect()?;
-    driver.run(&mut ())?;
-    Ok(())
+    leave(&client, driver)
 }
 
 fn idle(arguments: &Arguments) -> Outcome {
@@ -284,6 +299,26 @@ fn idle(arguments: &Arguments) -> Outcome {
         status("Threads:")?
     );
     Ok(())
+}
+
+/// Ends the connection in good order. [`Driver::run`] would connect again.
+fn leave(client: &Client, mut driver: Driver) -> Outcome {
+    let mut leaving = Leaving { gone: false };
+    client.disconnect()?;
+    while !leaving.gone {
+        driver.wait_and_turn(None, &mut leaving)?;
+    }
+    Ok(())
+}
+
+struct Leaving {
+    gone: bool,
+}
+
+impl Handler for Leaving {
+    fn on_disconnected(&mut self, _: &Client, _: &Cause) {
+        self.gone = true;
+    }
 }
 
 struct Clock {

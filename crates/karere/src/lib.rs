@@ -34,6 +34,8 @@ pub use karere_link::{
     InvalidUrl, InvalidVariable, Jitter, Options, OptionsError, Policy, Proxies, Proxy, ProxyKind, Rank, Reconnect,
     Redirect, Refresh, Security, Server, SocketOptions, TcpKeepAlive, Transport, Url,
 };
+#[cfg(feature = "srv")]
+pub use karere_link::{Domain, InvalidDomain, ServiceProblem};
 pub use karere_proto::{
     Filter, InvalidFilter, InvalidProperty, InvalidQoS, InvalidString, InvalidTopic, PacketId, Properties, PropertyId,
     ProtocolError, Publish, QoS, ReasonCode, Rule, Token, Topic, Utf8String, Value, Version,

@@ -23,6 +23,8 @@ pub(super) struct Pipe {
     sent: u64,
     written: u64,
     heard: Heard,
+    /// Bytes in `wire` that the layers put there by themselves while the socket took nothing.
+    unasked: usize,
 }
 
 /// Whether the other side has said something.
@@ -39,15 +41,27 @@ const WRONG_DOORS: &[(&[u8], &str)] = &[
     (b"\x15\x03", "the server answered in TLS: use mqtts://, or another port"),
 ];
 
+/// Some hundred pongs.
+const MOST_UNASKED: usize = 16 * 1024;
+
 impl Pipe {
     /// A pipe through these layers.
     pub(super) fn over(stack: Stack) -> Self {
         Self { stack, ..Self::default() }
     }
 
-    /// Seals what may leave, and what the layers have to say by themselves.
+    /// Seals what may leave although the socket takes nothing, and what the layers have to say by themselves: of that no
+    /// more than [`MOST_UNASKED`], since a peer that sends pings and reads no pongs would have them all kept here.
     pub(super) fn seal_early(&mut self, now: Instant) -> Result<(), LayerError> {
-        if self.stack.is_empty() { Ok(()) } else { self.seal(now) }
+        if self.stack.is_empty() || self.unasked > MOST_UNASKED {
+            return Ok(());
+        }
+        let (idle, before) = (self.plain.is_empty(), self.wire.len());
+        self.seal(now)?;
+        if idle {
+            self.unasked += self.wire.len() - before;
+        }
+        Ok(())
     }
 
     /// Opens what the socket brought; `bytes` is left empty.
@@ -105,6 +119,7 @@ impl Pipe {
     pub(super) fn advance(&mut self, sent: usize) {
         self.wire.advance(sent);
         self.sent += sent as u64;
+        self.unasked = self.unasked.saturating_sub(sent);
         if self.stack.is_empty() && self.marks.is_empty() {
             // Not all that was sent: a proxy's handshake went before, and its layer is gone.
             self.written = self.taken.saturating_sub(self.wire.len() as u64);
@@ -144,5 +159,48 @@ impl Pipe {
             self.marks.push_back((after, self.taken - self.plain.len() as u64));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock,
+        layer::{Layer, Progress},
+    };
+
+    /// Has something to say whenever it is asked.
+    #[derive(Debug)]
+    struct Talkative;
+
+    const WORD: usize = 131;
+
+    impl Layer for Talkative {
+        fn open(&mut self, _: Instant, _: &mut BytesMut, _: &mut BytesMut) -> Result<Progress, LayerError> {
+            Ok(Progress::Open)
+        }
+
+        fn seal(&mut self, _: Instant, _: &mut SendBuf, wire: &mut SendBuf) -> Result<(), LayerError> {
+            wire.put_slice(&[0; WORD]);
+            Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "talkative"
+        }
+
+        fn close(&mut self, _: &mut SendBuf) {}
+    }
+
+    #[test]
+    fn what_layers_say_by_themselves_waits_for_a_socket_that_takes_nothing() {
+        let mut pipe = Pipe::over(Stack::new(vec![Box::new(Talkative)]));
+        let flood = |pipe: &mut Pipe| (0..10_000).for_each(|_| pipe.seal_early(clock()).expect("sealed"));
+        flood(&mut pipe);
+        assert!((MOST_UNASKED..MOST_UNASKED + 2 * WORD).contains(&pipe.wire.len()), "{}", pipe.wire.len());
+        pipe.advance(4 * WORD);
+        flood(&mut pipe);
+        assert!((MOST_UNASKED..MOST_UNASKED + 2 * WORD).contains(&pipe.wire.len()), "{}", pipe.wire.len());
     }
 }

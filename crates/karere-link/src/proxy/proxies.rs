@@ -103,8 +103,10 @@ impl Proxies {
 
     /// The proxy through which this server is reached; `None` is directly. A Unix domain socket always is.
     pub fn proxy_for(&self, endpoint: &Endpoint, transport: &Transport) -> Option<&Proxy> {
-        let Endpoint::Tcp { host, port } = endpoint else {
-            return None;
+        let excepted = match endpoint {
+            Endpoint::Tcp { host, port } => self.except.covers(host, *port),
+            Endpoint::Service(_) => false, // its servers are not known yet
+            Endpoint::Unix(_) => return None,
         };
         let proxy = match (transport.security, &transport.framing) {
             (Security::None, Framing::None) => &self.mqtt,
@@ -112,7 +114,7 @@ impl Proxies {
             (Security::None, Framing::WebSocket { .. }) => &self.ws,
             (Security::Tls, Framing::WebSocket { .. }) => &self.wss,
         };
-        proxy.as_ref().filter(|_| !self.except.covers(host, *port))
+        proxy.as_ref().filter(|_| !excepted)
     }
 }
 

@@ -202,7 +202,7 @@ fn incompatible(error: &PeerIncompatible) -> String {
 }
 
 /// As RFC 8446 §6 writes it.
-fn alert_name(alert: AlertDescription) -> String {
+pub(super) fn alert_name(alert: AlertDescription) -> String {
     let name = match alert {
         AlertDescription::UnexpectedMessage => "unexpected_message",
         AlertDescription::BadRecordMac => "bad_record_mac",

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::BytesMut;
-use karere_link::{Attempt, Close, Dial, Event, Jitter, Link, Policy, Resting, Rng, Server, Use, Ways};
+use karere_link::{
+    Attempt, Close, Dial, DialError, Event, Jitter, Link, Policy, Rank, Resting, Rng, Server, ServiceProblem,
+    ServiceRecord, Use, Ways,
+};
 use karere_proto::{
     Session, Utf8String, Version,
     session::{Cause, CloseCause, Config, Event as SessionEvent, FallBack, SessionExpiry},
@@ -20,7 +23,7 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) link: Link,
     pub(crate) session: Session,
-    /// The last attempt at each thing: an address, a name, "access".
+    /// The last attempt at each thing: an address, a name, a service.
     attempts: HashMap<String, Attempt>,
     names: HashMap<Attempt, String>,
     asked: Option<Server>,
@@ -36,7 +39,7 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn servers(urls: &[&str]) -> Vec<Server> {
     let ranked = |(at, url): (usize, &&str)| {
         let priority = u16::try_from(at).expect("few");
-        Server::parse(url).expect("legal").rank(karere_link::Rank::new(priority, 1))
+        Server::parse(url).expect("legal").rank(Rank::new(priority, 1))
     };
     urls.iter().enumerate().map(ranked).collect()
 }
@@ -54,11 +57,15 @@ impl World {
         Self::with(servers(urls), policy, Rng::new(7))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "virtual time needs one real point to begin at")]
     pub(crate) fn with(servers: Vec<Server>, policy: Policy, rng: Rng) -> Self {
+        Self::by(servers, Ways::default(), policy, rng)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "virtual time needs one real point to begin at")]
+    pub(crate) fn by(servers: Vec<Server>, ways: Ways, policy: Policy, rng: Rng) -> Self {
         let now = Instant::now();
         let session = Session::new(now, config()).expect("legal");
-        let link = Link::new(servers, Ways::default(), policy, rng);
+        let link = Link::new(servers, ways, policy, rng);
         Self { now, link, session, attempts: HashMap::new(), names: HashMap::new(), asked: None }
     }
 
@@ -111,6 +118,8 @@ impl World {
                     self.asked = Some(server);
                     (attempt, "ask about", name)
                 }
+                Dial::Services { attempt, service, domain } => (attempt, "ask for", format!("{service}.{domain}")),
+                Dial::Obtain { attempt, endpoint, .. } => (attempt, "obtain", endpoint.to_string()),
                 Dial::Resolve { attempt, host, port } => (attempt, "resolve", format!("{host}:{port}")),
                 Dial::Connect { attempt, address } => (attempt, "dial", address.to_string()),
                 Dial::Abandon(attempt) => (attempt, "abandon", self.names[&attempt].clone()),
@@ -138,12 +147,29 @@ impl World {
         self.link.handle_resolved(self.now, self.attempts[name], Err(error));
     }
 
+    /// The records of a service: priority, weight, target, port.
+    pub(crate) fn name(&mut self, service: &str, records: &[(u16, u16, &str, u16)]) {
+        let record = |&(priority, weight, target, port): &(_, _, &str, _)| {
+            ServiceRecord::new(Rank::new(priority, weight), target, port)
+        };
+        let records = records.iter().map(record).collect();
+        self.link.handle_services(self.now, self.attempts[service], Ok(records));
+    }
+
+    pub(crate) fn name_fails(&mut self, service: &str, problem: ServiceProblem) {
+        self.link.handle_services(self.now, self.attempts[service], Err(problem));
+    }
+
     /// The application answers what it was asked.
     pub(crate) fn answer(&mut self, change: impl FnOnce(&mut Server) -> Result<(), String>) {
         let mut server = self.asked.take().expect("was asked");
         let attempt = self.attempts[&server.endpoint.to_string()];
         let outcome = change(&mut server).map(|()| server);
         self.link.handle_refreshed(self.now, attempt, outcome);
+    }
+
+    pub(crate) fn attempt(&self, name: &str) -> Attempt {
+        self.attempts[name]
     }
 
     /// An address does not take the connection.
@@ -259,6 +285,19 @@ impl World {
 
     pub(crate) fn events(&mut self) -> Vec<Event> {
         core::iter::from_fn(|| self.link.poll_event()).collect()
+    }
+
+    /// The only failure among what has happened.
+    #[track_caller]
+    pub(crate) fn failure(&mut self) -> DialError {
+        let mut failures = self.events().into_iter().filter_map(|event| match event {
+            Event::Failed(error) => Some(error),
+            _ => None,
+        });
+        match (failures.next(), failures.next()) {
+            (Some(error), None) => error,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// How long the link waits: the last it has told.

@@ -73,6 +73,43 @@ pub enum LostSession {
     Continue,
 }
 
+/// In which order acknowledgements leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: one order or the other")]
+pub enum AckOrder {
+    /// In that in which the messages came [MQTT-4.6.0-2, MQTT-4.6.0-3]: one that is not acknowledged holds back those
+    /// behind it.
+    #[default]
+    Received,
+    /// In that in which the application gives them, at once. For bindings whose programs leave single messages
+    /// unacknowledged, to have them again on the next connection. A server may count on the other order.
+    Given,
+}
+
+/// When the first packets after CONNECT are sent (§3.1.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: the answer is waited for or it is not")]
+pub enum FirstPackets {
+    /// When the server has accepted the connection: then its limits are known, and what it has of the session.
+    #[default]
+    AfterConnAck,
+    /// At once, as far as nothing of an earlier connection is to be sent again first. For bindings whose programs connect,
+    /// publish and disconnect without ever reading. What goes out before CONNACK may be more or larger than the server
+    /// takes. Not with a journal.
+    WithConnect,
+}
+
+/// What to do with a PUBACK, SUBACK or UNSUBACK for which nothing was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "complete: it is an error or it is told")]
+pub enum UnexpectedAnswers {
+    /// The server has broken the protocol [MQTT-3.8.4-2]: the connection is closed.
+    #[default]
+    Fail,
+    /// It is told as `Event::Unexpected`, and nothing else comes of it.
+    Tell,
+}
+
 /// Which client identifiers are taken before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "complete: the specification is followed or it is not")]
@@ -179,6 +216,12 @@ pub struct Config {
     pub received_topics: ReceivedTopics,
     /// Which client identifiers are taken.
     pub client_id_length: ClientIdLength,
+    /// What to do with answers for which nothing was sent.
+    pub unexpected_answers: UnexpectedAnswers,
+    /// When the first packets are sent.
+    pub first_packets: FirstPackets,
+    /// In which order acknowledgements leave.
+    pub ack_order: AckOrder,
 }
 
 impl Config {
@@ -200,6 +243,9 @@ impl Config {
             journal: Journal::Off,
             received_topics: ReceivedTopics::Strict,
             client_id_length: ClientIdLength::Specified,
+            unexpected_answers: UnexpectedAnswers::Fail,
+            first_packets: FirstPackets::AfterConnAck,
+            ack_order: AckOrder::Received,
         }
     }
 
@@ -223,8 +269,13 @@ impl Config {
         if rules.password_needs_user_name && connect.password.is_some() && connect.user_name.is_none() {
             return Err(ConfigError::PasswordWithoutUserName(connect.version));
         }
-        if self.lost_session == LostSession::Continue && self.journal == Journal::On {
-            return Err(ConfigError::ContinueWithJournal);
+        if self.journal == Journal::On {
+            if self.lost_session == LostSession::Continue {
+                return Err(ConfigError::ContinueWithJournal);
+            }
+            if self.first_packets == FirstPackets::WithConnect {
+                return Err(ConfigError::FirstPacketsWithJournal);
+            }
         }
         check_len("password", connect.password.as_ref().map_or(0, |password| password.len()))?;
         let not_in_version = |what| Err(ConfigError::NotInVersion(what, connect.version));
@@ -335,6 +386,9 @@ pub enum ConfigError {
     ContinueWithJournal,
     /// 3.1.1 takes an empty client identifier only for a session that ends with its connection (v3: [MQTT-3.1.3-7]).
     EmptyClientId,
+    /// With a journal nothing leaves before it is known what the server has of the session: not
+    /// [`FirstPackets::WithConnect`].
+    FirstPacketsWithJournal,
     /// Session Expiry Interval stands in the properties; it has an option of its own.
     ExpiryTwice,
     /// The journal's last message has this number; [`Snapshot::LAST_SEQ`](super::Snapshot::LAST_SEQ) is the highest from which
@@ -368,6 +422,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::ExpiryTwice => {
                 f.write_str("Session Expiry Interval among the properties of CONNECT; use the session expiry option")
+            }
+            Self::FirstPacketsWithJournal => {
+                f.write_str("with a journal nothing is sent before CONNACK; leave the first packets until after it")
             }
             Self::JournalSequence(seq) => {
                 write!(f, "the journal's last message has number {seq}, which no client can reach; it is damaged")

@@ -66,6 +66,8 @@ pub enum Event {
         /// for what its version cannot say.
         ack: Option<SubAck>,
     },
+    /// An answer for which nothing was sent (with `Config::unexpected_answers`).
+    Unexpected(Packet),
     /// An UNSUBSCRIBE has its answer, or will have none.
     Unsubscribed {
         /// What `Session::unsubscribe` returned.

@@ -6,7 +6,6 @@ use super::{
     config::{LostSession, Resubscribe, SessionExpiry},
     error::CommandError,
     journal::Record,
-    outbound::Window,
     requests::Present,
 };
 use crate::{
@@ -77,7 +76,7 @@ impl Session {
         }
         self.timers.stop(Timer::ConnAck);
         self.phase = Phase::Online;
-        self.wire.window = Window::new(negotiated.receive_maximum.min(self.config.max_in_flight.get()));
+        self.wire.window.open(negotiated.receive_maximum.min(self.config.max_in_flight.get()));
         self.wire.negotiated = negotiated;
         self.state.connected_before = true;
         self.state.force_clean = false;

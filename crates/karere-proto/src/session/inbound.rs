@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Cause, CloseCause, Delivery, Event, Phase, Session, error::CommandError, journal::Record};
+use super::{AckOrder, Cause, CloseCause, Delivery, Event, Phase, Session, error::CommandError, journal::Record};
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId},
@@ -120,9 +120,13 @@ impl Answers {
         }
     }
 
-    fn pop_answered(&mut self) -> Option<(PacketId, ReasonCode)> {
-        let reason = self.0.front()?.reason?;
-        self.0.pop_front().map(|pending| (pending.id, reason))
+    fn pop_answered(&mut self, order: AckOrder) -> Option<(PacketId, ReasonCode)> {
+        let at = match order {
+            AckOrder::Received => 0,
+            AckOrder::Given => self.0.iter().position(|pending| pending.reason.is_some())?,
+        };
+        let reason = self.0.get(at)?.reason?;
+        self.0.remove(at).map(|pending| (pending.id, reason))
     }
 }
 
@@ -186,11 +190,11 @@ impl Session {
     }
 
     fn flush_pending(&mut self) {
-        while let Some((id, reason)) = self.wire.deliveries.pubacks.pop_answered() {
+        while let Some((id, reason)) = self.wire.deliveries.pubacks.pop_answered(self.config.ack_order) {
             self.wire.deliveries.unanswered.remove(&id);
             self.send(&Ack::with_reason(AckKind::PubAck, id, reason));
         }
-        while let Some((id, reason)) = self.wire.deliveries.pubrecs.pop_answered() {
+        while let Some((id, reason)) = self.wire.deliveries.pubrecs.pop_answered(self.config.ack_order) {
             if reason.is_failure() {
                 self.wire.deliveries.unanswered.remove(&id);
             } else {

@@ -39,8 +39,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 pub use config::{
-    CleanStart, ClientIdLength, Config, ConfigError, FallBack, Journal, LostSession, QueueLimits, Resubscribe,
-    SessionExpiry,
+    AckOrder, CleanStart, ClientIdLength, Config, ConfigError, FallBack, FirstPackets, Journal, LostSession,
+    QueueLimits, Resubscribe, SessionExpiry, UnexpectedAnswers,
 };
 pub use error::{CommandError, PublishError, SubscribeError};
 pub use event::{Cause, CloseCause, CloseRequest, Delivery, Event, Flushed, NotSent, Outcome, Trace};
@@ -318,7 +318,7 @@ impl Session {
     pub fn reconfigure(&mut self, config: Config) -> Result<(), ConfigError> {
         config.check()?;
         let config = config.bounded();
-        if self.state.client_id == self.config().connect.client_id {
+        if config.connect.client_id != self.config().connect.client_id {
             self.state.client_id = config.connect.client_id.clone();
         }
         self.config = config;
@@ -373,6 +373,10 @@ impl Session {
         wire.declined_problems = connect.properties.request_problem_information() == Some(false);
         wire.ended = None;
         self.state.epoch = self.state.epoch.wrapping_add(1);
+        // What is in flight since before goes first, and only after CONNACK is it known whether it goes at all.
+        if self.config.first_packets == FirstPackets::WithConnect && self.state.outbound.in_flight() == 0 {
+            self.wire.window = Window::new(self.config.max_in_flight.get());
+        }
         self.phase = Phase::Connecting { clean_start };
         self.timers.stop(Timer::KeepAlive);
         self.timers.stop(Timer::PingResp);
@@ -556,6 +560,15 @@ impl Session {
     }
 
     // Shared by the parts.
+
+    /// True when something new may be sent on this connection.
+    fn speaks(&self) -> bool {
+        match self.phase {
+            Phase::Online => true,
+            Phase::Connecting { .. } => self.wire.window.is_open_early(),
+            Phase::Offline | Phase::Closing { .. } => false,
+        }
+    }
 
     fn next_token(&mut self) -> Token {
         self.state.last_token = self.state.last_token.next();

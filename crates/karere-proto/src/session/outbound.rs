@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{ProtocolError, Rule},
     id::{IdMap, PacketId, Token},
-    packet::{Ack, AckKind, Alias, Attempt, Disconnect, Publish, Subscribe, Unsubscribe, publish::Outgoing},
+    packet::{Ack, AckKind, Alias, Attempt, Disconnect, Packet, Publish, Subscribe, Unsubscribe, publish::Outgoing},
     properties::Properties,
     qos::QoS,
     reason::ReasonCode,
@@ -97,6 +97,18 @@ impl Window {
     pub(super) fn new(start: u16) -> Self {
         Self { quota: start, start, ..Self::default() }
     }
+
+    /// True when something may be sent although the server has not said how much.
+    pub(super) const fn is_open_early(&self) -> bool {
+        self.start > 0
+    }
+
+    /// The server has said how much may be in flight; what has been sent before that counts.
+    pub(super) const fn open(&mut self, start: u16) {
+        let sent = self.start - self.quota;
+        self.quota = start.saturating_sub(sent);
+        self.start = start;
+    }
 }
 
 impl Default for PacketId {
@@ -148,7 +160,7 @@ impl Outbound {
     }
 
     /// Messages in flight, SUBSCRIBE and UNSUBSCRIBE not counted.
-    fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.slots.values().filter(|slot| matches!(slot, Slot::Publishing { .. } | Slot::Releasing { .. })).count()
     }
 
@@ -288,7 +300,7 @@ impl Session {
 
     /// True when a new message of this QoS may go out at once: nothing of its kind waits, and window and buffer have room.
     fn may_send(&self, qos: QoS, id: Option<PacketId>) -> bool {
-        if !matches!(self.phase, Phase::Online) || self.unsent() >= OUTPUT_LIMIT {
+        if !self.speaks() || self.unsent() >= OUTPUT_LIMIT {
             return false;
         }
         if qos == QoS::AtMostOnce {
@@ -461,7 +473,10 @@ impl Session {
                 return Ok(None);
             }
             (AckKind::PubComp, Some(Slot::Releasing { flow, .. })) => Step::End(*flow),
-            (AckKind::PubAck, None) => return fail(Rule::AckUnknown),
+            (AckKind::PubAck, None) => {
+                let event = self.unexpected(Packet::Ack(Ack { kind, id, reason, properties }));
+                return if event.is_some() { Ok(event) } else { fail(Rule::AckUnknown) };
+            }
             (AckKind::PubRec, None) => {
                 if !reason.is_failure() {
                     self.send(&Ack::with_reason(AckKind::PubRel, id, ReasonCode::PacketIdentifierNotFound));
@@ -552,6 +567,7 @@ impl Session {
         let mut publishing = Vec::new();
         for (&id, slot) in &self.state.outbound.slots {
             match slot {
+                Slot::Publishing { flow, .. } if flow.epoch == self.state.epoch => {} // sent before CONNACK
                 Slot::Publishing { flow, .. } => publishing.push((flow.order, id)),
                 Slot::Releasing { flow, .. } => releasing.push((flow.order, id)),
                 Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => {}
@@ -570,7 +586,13 @@ impl Session {
 
     /// The server has no session: nothing is in flight any more.
     pub(super) fn lose_in_flight(&mut self) {
-        let mut lost = self.state.outbound.slots.drain().collect::<Vec<_>>();
+        let epoch = self.state.epoch;
+        let of_earlier = |slot: &Slot| match slot {
+            Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } => flow.epoch != epoch,
+            // Those of an earlier connection were taken out when it ended.
+            Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => false,
+        };
+        let mut lost = self.state.outbound.slots.extract_if(|_, slot| of_earlier(slot)).collect::<Vec<_>>();
         lost.sort_unstable_by_key(|(_, slot)| match slot {
             Slot::Publishing { flow, .. } | Slot::Releasing { flow, .. } => flow.order,
             Slot::Subscribing { .. } | Slot::Unsubscribing { .. } => u64::MAX,

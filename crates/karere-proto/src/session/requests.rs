@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Cause, Event, Phase, Session,
+    Cause, Event, Session, UnexpectedAnswers,
     error::SubscribeError,
     journal::{Granted, Record},
     outbound::{Choice, Slot},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{ProtocolError, Rule},
     id::{PacketId, Token},
-    packet::{PacketType, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe},
+    packet::{Packet, PacketType, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe},
     properties::{PropertyId, Value},
     topic::Filter,
 };
@@ -194,7 +194,7 @@ impl Session {
 
     /// Sends the requests that wait; a full window does not hold them back [MQTT-3.3.4-8].
     pub(super) fn send_requests(&mut self) {
-        while matches!(self.phase, Phase::Online)
+        while self.speaks()
             && !self.wire.leaves
             && let Some(next) = self.state.requests.waiting.front()
             && (next.id.is_some() || self.state.outbound.has_free_id())
@@ -233,8 +233,13 @@ impl Session {
     pub(super) fn handle_suback(&mut self, id: PacketId, ack: SubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::SubAck, rule));
         self.wire.last_answer = self.now;
-        let Some(&Slot::Subscribing { token, ref subscribe, origin, .. }) = self.state.outbound.slots.get(&id) else {
-            return fail(Rule::SubAckUnknown);
+        let (token, subscribe, origin) = match self.state.outbound.slots.get(&id) {
+            Some(&Slot::Subscribing { token, ref subscribe, origin, .. }) => (token, subscribe, origin),
+            Some(_) => return fail(Rule::SubAckUnknown),
+            None => {
+                let event = self.unexpected(Packet::SubAck(id, ack));
+                return if event.is_some() { Ok(event) } else { fail(Rule::SubAckUnknown) };
+            }
         };
         if subscribe.subscriptions.len() != ack.reasons.len() {
             return fail(Rule::SubAckCount);
@@ -262,8 +267,13 @@ impl Session {
     pub(super) fn handle_unsuback(&mut self, id: PacketId, ack: UnsubAck) -> Result<Option<Event>, ProtocolError> {
         let fail = |rule| Err(ProtocolError::new(PacketType::UnsubAck, rule));
         self.wire.last_answer = self.now;
-        let Some(Slot::Unsubscribing { token, unsubscribe, .. }) = self.state.outbound.slots.get(&id) else {
-            return fail(Rule::UnsubAckUnknown);
+        let (token, unsubscribe) = match self.state.outbound.slots.get(&id) {
+            Some(Slot::Unsubscribing { token, unsubscribe, .. }) => (token, unsubscribe),
+            Some(_) => return fail(Rule::UnsubAckUnknown),
+            None => {
+                let event = self.unexpected(Packet::UnsubAck(id, ack));
+                return if event.is_some() { Ok(event) } else { fail(Rule::UnsubAckUnknown) };
+            }
         };
         if self.wire.negotiated.rules().ack_reasons && unsubscribe.filters.len() != ack.reasons.len() {
             return fail(Rule::UnsubAckCount);
@@ -279,6 +289,11 @@ impl Session {
         self.pump();
         self.check_drained();
         Ok(Some(Event::Unsubscribed { token, id: Some(id), ack: Some(ack) }))
+    }
+
+    /// How an answer for which nothing was sent is told, if it is no error.
+    pub(super) fn unexpected(&self, packet: Packet) -> Option<Event> {
+        (self.config.unexpected_answers == UnexpectedAnswers::Tell).then(|| Event::Unexpected(packet))
     }
 
     /// The connection ended before these were answered: they are no part of the session, so they are asked again, under

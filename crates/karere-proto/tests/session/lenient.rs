@@ -4,7 +4,7 @@ use bytes::Bytes;
 use karere_proto::{
     PropertyId, ReasonCode, Rule, Value, Version,
     packet::{Bridge, DisconnectForm, ReceivedTopics},
-    session::{Cause, ClientIdLength, ConfigError, Event},
+    session::{AckOrder, Cause, ClientIdLength, ConfigError, Event, UnexpectedAnswers},
 };
 
 use super::kit::*;
@@ -119,7 +119,43 @@ fn the_return_code_of_a_refusal_is_told_as_it_came(version: Version) {
     }
 }
 
+fn an_answer_to_nothing_is_told_when_the_application_wants_that(version: Version) {
+    let mut config = config(version);
+    config.unexpected_answers = UnexpectedAnswers::Tell;
+    let mut talk = Talk::connected_with(config);
+    talk.publishes("a", Q2);
+    for said in ["PUBACK 7", "SUBACK 7 0x00", "UNSUBACK 7 0x00"] {
+        talk.server_says(said);
+        let heard = talk.take_heard();
+        let [Heard::Other(Event::Unexpected(packet))] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(packet.to_string().split(' ').take(2).collect::<Vec<_>>(), [said.split(' ').next().unwrap(), "m7"]);
+    }
+    talk.server_says("PUBREC 1");
+    talk.client_says(["PUBLISH q2 1 a", "PUBREL 1"]);
+    talk.server_says("SUBACK 1 0x00");
+    talk.client_closes_for(Rule::SubAckUnknown);
+}
+
+fn acknowledgements_leave_as_they_are_given_when_that_is_asked_for(version: Version) {
+    for (order, expected) in
+        [(AckOrder::Received, &[] as &[&str]), (AckOrder::Given, &["PUBACK 3", "PUBACK 2", "PUBREC 5"])]
+    {
+        let mut config = config(version);
+        config.ack_order = order;
+        let mut talk = Talk::connected_with(config);
+        for said in ["PUBLISH q1 1 a", "PUBLISH q1 2 b", "PUBLISH q1 3 c", "PUBLISH q2 4 d", "PUBLISH q2 5 e"] {
+            talk.server_says(said);
+        }
+        for name in ["c", "b", "e"] {
+            talk.acknowledges(name);
+        }
+        assert_eq!(talk.said(), expected);
+    }
+}
+
 every_version! {
+    acknowledgements_leave_as_they_are_given_when_that_is_asked_for,
+    an_answer_to_nothing_is_told_when_the_application_wants_that,
     a_bridge_says_so_before_5,
     a_topic_that_is_not_utf8_breaks_the_protocol,
     a_wildcard_in_a_received_topic_is_never_taken,

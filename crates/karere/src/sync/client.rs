@@ -39,7 +39,7 @@ impl Client {
         let mut parts = options.clone().into_parts(&mut rng)?;
         provide_tls(&mut parts)?;
         let (session, link) = assemble(&parts, rng)?;
-        let client = Self { shared: Shared::new(session) };
+        let client = Self { shared: Shared::new(session, parts.ways.clone()) };
         let driver = Driver::new(client.clone(), link, options, parts);
         Ok((client, driver))
     }
@@ -267,7 +267,7 @@ impl Client {
     /// authorities; nothing is changed.
     pub fn set_servers(&self, servers: Vec<Server>) -> Result<(), OptionsError> {
         #[cfg(feature = "tls")]
-        if servers.iter().any(|server| server.transport.security == karere_link::Security::Tls) {
+        if self.shared.ways.tls.is_none() && servers.iter().any(|server| self.shared.ways.wants_tls(server)) {
             self.shared.command(Command::Tls(default_tls()?));
         }
         self.shared.command(Command::Servers(servers));
@@ -379,4 +379,29 @@ pub(super) fn link(parts: &Parts, rng: Rng) -> Link {
 /// A number nobody chose: the standard library seeds its hash maps from the operating system.
 pub(super) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+
+    fn commands_after(options: Options) -> Vec<Command> {
+        let (client, _driver) = Client::new(options).expect("legal options");
+        client.set_servers(vec![Server::parse("mqtts://h").expect("legal")]).expect("legal servers");
+        core::mem::take(&mut client.shared.lock().commands)
+    }
+
+    #[test]
+    fn the_machine_s_authorities_are_asked_for_only_when_nothing_else_was_said() {
+        let plain = || Options::new("mqtt://h").expect("legal");
+        assert!(matches!(commands_after(plain())[..], [Command::Tls(_), Command::Servers(_)]));
+        let tls = crate::tls::TlsOptions::new().danger_accept_any_certificate().build().expect("legal");
+        assert!(matches!(commands_after(plain().tls(tls))[..], [Command::Servers(_)]));
+        #[cfg(feature = "openssl")]
+        {
+            let key = crate::tls::PreSharedKey::from_bytes(b"key").expect("legal");
+            let psk = crate::tls::PskOptions::new("me", key).build().expect("legal");
+            assert!(matches!(commands_after(plain().pre_shared_key(psk))[..], [Command::Servers(_)]));
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 mod background;
 mod dial;
+mod names;
 mod turn;
 
-use core::{fmt, time::Duration};
+use core::{fmt, net::SocketAddr, time::Duration};
 use std::{io, os::fd::BorrowedFd, sync::atomic::Ordering, time::Instant};
 
 pub use background::{Background, Panicked};
@@ -32,6 +33,7 @@ pub struct Driver {
     link: Link,
     options: Options,
     sockets: SocketOptions,
+    name_server: Option<SocketAddr>,
     first_connection: FirstConnection,
     acknowledge: Acknowledge,
     reconnect: Reconnect,
@@ -153,6 +155,7 @@ impl Driver {
             link,
             options,
             sockets: parts.socket,
+            name_server: parts.name_server,
             first_connection: parts.first_connection,
             acknowledge: parts.acknowledge,
             reconnect: parts.policy.reconnect,
@@ -201,6 +204,7 @@ impl Driver {
         self.link = link(&parts, rng);
         self.options = options;
         self.sockets = parts.socket;
+        self.name_server = parts.name_server;
         self.first_connection = parts.first_connection;
         self.acknowledge = parts.acknowledge;
         self.reconnect = parts.policy.reconnect;

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use karere_link::{Address, Endpoint, Policy, Server};
+use karere_link::{Address, Endpoint, Policy, Server, Ways};
 use karere_proto::{
     Session, Token,
     packet::{SubAck, UnsubAck},
@@ -35,6 +35,9 @@ pub(super) struct Shared {
     pub(super) wake: Wake,
     pub(super) router: Router,
     pub(super) log: Log,
+    /// As the options have it.
+    #[cfg(feature = "tls")]
+    pub(super) ways: Ways,
 }
 
 /// What the lock protects. No I/O, no crypto and no user code happens under it.
@@ -80,7 +83,9 @@ pub(super) enum Command {
 }
 
 impl Shared {
-    pub(super) fn new(session: Session) -> Arc<Self> {
+    pub(super) fn new(session: Session, ways: Ways) -> Arc<Self> {
+        #[cfg(not(feature = "tls"))]
+        drop(ways);
         let core = Core {
             session,
             commands: Vec::new(),
@@ -99,6 +104,8 @@ impl Shared {
             wake: Wake::default(),
             router: Router::default(),
             log: Log::default(),
+            #[cfg(feature = "tls")]
+            ways,
         })
     }
 

@@ -1,17 +1,19 @@
-//! TCP and Unix sockets, connected without blocking.
+//! TCP and Unix sockets, connected without blocking, and those that the application has connected.
 
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use karere_link::{Address, SocketOptions, TcpKeepAlive};
-use mio::{Interest, Registry, Token, event::Source};
+use mio::{Interest, Registry, Token, event::Source, unix::SourceFd};
 
 /// A stream socket.
 #[derive(Debug)]
 pub(super) enum Socket {
+    /// Of any family: the application has connected it.
+    Given(socket2::Socket),
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
 }
@@ -68,9 +70,38 @@ impl Socket {
         }
     }
 
+    /// Takes over a socket that the application has connected.
+    pub(super) fn given(fd: OwnedFd) -> io::Result<Self> {
+        let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let socket = socket2::Socket::from(fd);
+        match socket.r#type() {
+            Ok(socket2::Type::STREAM) => {}
+            Ok(socket2::Type::DGRAM) => {
+                return refused("it has returned a datagram socket; MQTT takes a stream".into());
+            }
+            Ok(other) => return refused(format!("it has returned a socket that is no stream ({other:?})")),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+                return refused("it has returned a file descriptor that is no socket".into());
+            }
+            Err(error) => return Err(error),
+        }
+        match socket.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                return refused("it has returned a socket that is not connected".into());
+            }
+            Err(error) => return Err(error),
+        }
+        socket.set_nonblocking(true)?;
+        // Only TCP has it: see `connect`.
+        let _ = socket.set_tcp_nodelay(true);
+        Ok(Self::Given(socket))
+    }
+
     /// Whether the connection is there; `None` while it is still being made.
     pub(super) fn connected(&self) -> Option<io::Result<()>> {
         let (error, peer) = match self {
+            Self::Given(socket) => (socket.take_error(), socket.peer_addr().map(drop)),
             Self::Tcp(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
             Self::Unix(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
         };
@@ -84,6 +115,7 @@ impl Socket {
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Given(socket) => socket.read(buffer),
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
         }
@@ -91,6 +123,7 @@ impl Socket {
 
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
+            Self::Given(socket) => socket.write_vectored(slices),
             Self::Tcp(stream) => stream.write_vectored(slices),
             Self::Unix(stream) => stream.write_vectored(slices),
         }
@@ -98,6 +131,7 @@ impl Socket {
 
     pub(super) fn shut_write(&self) -> io::Result<()> {
         match self {
+            Self::Given(socket) => socket.shutdown(Shutdown::Write),
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
@@ -107,6 +141,7 @@ impl Socket {
         // Once for its whole life: readiness is remembered by the driver, so nothing has to be changed later.
         let interest = Interest::READABLE | Interest::WRITABLE;
         match self {
+            Self::Given(socket) => SourceFd(&socket.as_raw_fd()).register(registry, token, interest),
             Self::Tcp(stream) => stream.register(registry, token, interest),
             Self::Unix(stream) => stream.register(registry, token, interest),
         }
@@ -114,6 +149,7 @@ impl Socket {
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
+            Self::Given(socket) => socket.as_fd(),
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         }
@@ -121,6 +157,7 @@ impl Socket {
 
     pub(super) fn fd(&self) -> RawFd {
         match self {
+            Self::Given(socket) => socket.as_raw_fd(),
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
         }

@@ -87,6 +87,18 @@ pub enum TlsError {
         /// Those that are supported, as IANA writes them.
         supported: Vec<&'static str>,
     },
+    /// The identity of a pre-shared key cannot be one.
+    #[cfg(feature = "openssl")]
+    Identity {
+        /// Why.
+        why: String,
+    },
+    /// A pre-shared key cannot be one.
+    #[cfg(feature = "openssl")]
+    PreSharedKey {
+        /// Why; nothing of the key.
+        why: String,
+    },
     /// The name of the server can stand in no certificate.
     ServerName(String),
     /// The settings do not fit each other.
@@ -129,6 +141,10 @@ impl fmt::Display for TlsError {
                     supported.join(", ")
                 )
             }
+            #[cfg(feature = "openssl")]
+            Self::Identity { why } => write!(f, "the identity of the pre-shared key cannot be used: {why}"),
+            #[cfg(feature = "openssl")]
+            Self::PreSharedKey { why } => write!(f, "the pre-shared key cannot be used: {why}"),
             Self::ServerName(why) | Self::Refused(why) => f.write_str(why),
         }
     }

@@ -24,6 +24,8 @@ mod key_log;
 mod legacy_pem;
 mod pbes2;
 mod pem;
+#[cfg(feature = "openssl")]
+mod psk;
 mod source;
 mod suites;
 mod verifier;
@@ -32,6 +34,8 @@ mod version;
 use core::fmt;
 use std::{path::PathBuf, sync::Arc};
 
+#[cfg(feature = "openssl")]
+pub use karere_link::Psk;
 pub use karere_link::Tls;
 pub use rustls;
 use rustls::{
@@ -41,6 +45,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
+#[cfg(feature = "openssl")]
+pub use self::psk::{PreSharedKey, PskOptions};
 pub use self::{
     error::TlsError,
     key::Passphrase,
@@ -239,8 +245,7 @@ impl TlsOptions {
     ///
     /// They are for both versions: with suites of TLS 1.2 alone, 1.3 is not spoken.
     pub fn cipher_suites(mut self, names: &str) -> Self {
-        let names = names.split([':', ',', ' ']).map(str::trim).filter(|name| !name.is_empty());
-        self.cipher_suites.extend(names.map(str::to_owned));
+        self.cipher_suites.extend(suites::split(names));
         self
     }
 

@@ -6,6 +6,11 @@ use rustls::{CipherSuite, crypto::CryptoProvider};
 
 use super::TlsError;
 
+/// Names that people write in one line.
+pub(super) fn split(names: &str) -> impl Iterator<Item = String> {
+    names.split([':', ',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
 /// The same provider with these suites only, in this order; all it has when there are no names.
 pub(super) fn restrict(provider: Arc<CryptoProvider>, names: &[String]) -> Result<Arc<CryptoProvider>, TlsError> {
     if names.is_empty() {

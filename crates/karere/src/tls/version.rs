@@ -1,6 +1,6 @@
 //! Versions of TLS.
 
-use core::{fmt, str::FromStr};
+use core::{fmt, ops::RangeInclusive, str::FromStr};
 
 use rustls::{SupportedProtocolVersion, crypto::CryptoProvider};
 
@@ -67,6 +67,23 @@ pub(super) fn between(
     maximum: Option<TlsVersion>,
     provider: &CryptoProvider,
 ) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    let range = range(minimum, maximum)?;
+    let both = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
+    let wanted = both.into_iter().filter(|(version, _)| range.contains(version));
+    let has_suites =
+        |version: &SupportedProtocolVersion| provider.cipher_suites.iter().any(|suite| suite.version() == version);
+    let spoken = wanted.map(|(_, version)| version).filter(|version| has_suites(version)).collect::<Vec<_>>();
+    if spoken.is_empty() {
+        return Err(no_suites(&range));
+    }
+    Ok(spoken)
+}
+
+/// The versions from one to another, each of them secure.
+pub(super) fn range(
+    minimum: Option<TlsVersion>,
+    maximum: Option<TlsVersion>,
+) -> Result<RangeInclusive<TlsVersion>, TlsError> {
     if let Some(&old) = [minimum, maximum].iter().flatten().find(|&&version| version < TlsVersion::Tls12) {
         return Err(TlsError::VersionTooOld(old));
     }
@@ -75,14 +92,11 @@ pub(super) fn between(
         let why = format!("the oldest is to be {} and the newest {}", range.start(), range.end());
         return Err(TlsError::NoVersion { why });
     }
-    let both = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let wanted = both.into_iter().filter(|(version, _)| range.contains(version));
-    let has_suites =
-        |version: &SupportedProtocolVersion| provider.cipher_suites.iter().any(|suite| suite.version() == version);
-    let spoken = wanted.map(|(_, version)| version).filter(|version| has_suites(version)).collect::<Vec<_>>();
-    if spoken.is_empty() {
-        let why = format!("none of the cipher suites is for {} to {}", range.start(), range.end());
-        return Err(TlsError::NoVersion { why });
-    }
-    Ok(spoken)
+    Ok(range)
+}
+
+/// What to say when no cipher suite is for these versions.
+pub(super) fn no_suites(range: &RangeInclusive<TlsVersion>) -> TlsError {
+    let why = format!("none of the cipher suites is for {} to {}", range.start(), range.end());
+    TlsError::NoVersion { why }
 }

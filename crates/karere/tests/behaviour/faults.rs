@@ -325,6 +325,7 @@ fn messages_in_flight_survive_a_server_that_lost_the_session() {
                 assert_eq!(subscriber.messages(2).len(), 2, "the receiver sees it twice, as documented");
             }
             LostSession::Report => assert_eq!(outcome, Outcome::Unknown),
+            LostSession::Continue => unreachable!("not among those above"),
         }
     }
 }

@@ -11,5 +11,7 @@ mod doors;
 mod event_loop;
 mod mosquitto;
 mod payloads;
+#[cfg(feature = "openssl")]
+mod psk;
 mod suites;
 mod trust;

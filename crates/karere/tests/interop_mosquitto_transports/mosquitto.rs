@@ -33,6 +33,8 @@ pub(crate) struct Door {
     pub(crate) shows: Option<Pair>,
     /// Only clients with a certificate of this CA are let in.
     pub(crate) clients_of: Option<String>,
+    /// Only clients with one of these keys are let in: lines of a `psk_file`. Each has its identity as its user name.
+    pub(crate) keys: Option<&'static str>,
 }
 
 impl Door {
@@ -44,13 +46,18 @@ impl Door {
         Self { shows: Some(shows), ..Self::default() }
     }
 
+    #[cfg(feature = "openssl")]
+    pub(crate) fn psk(keys: &'static str) -> Self {
+        Self { keys: Some(keys), ..Self::default() }
+    }
+
     pub(crate) fn websocket(self) -> Self {
         Self { websocket: true, ..self }
     }
 
     /// The scheme of a URL that leads through it.
     pub(crate) const fn scheme(&self) -> &'static str {
-        match (self.websocket, self.shows.is_some()) {
+        match (self.websocket, self.shows.is_some() || self.keys.is_some()) {
             (false, false) => "mqtt",
             (false, true) => "mqtts",
             (true, false) => "ws",
@@ -107,7 +114,7 @@ impl Mosquitto {
         let folder = self.folder.display();
         let mut config = format!(
             "persistence true\npersistence_location {folder}/\nmax_queued_messages 0\nuser root\nlog_dest stderr\n\
-             log_type error\nlog_type warning\nlog_type information\nset_tcp_nodelay true\nallow_anonymous true\n"
+             log_type error\nlog_type warning\nlog_type information\nset_tcp_nodelay true\nper_listener_settings true\n"
         );
         if let Some(messages) = self.setup.in_flight {
             writeln!(config, "max_inflight_messages {messages}").expect("a string");
@@ -126,6 +133,12 @@ impl Mosquitto {
                 let authority = self.file(&format!("{number}.ca"), authority);
                 writeln!(config, "cafile {}\nrequire_certificate true", authority.display()).expect("a string");
             }
+            if let Some(keys) = &door.keys {
+                let keys = self.file(&format!("{number}.psk"), keys);
+                writeln!(config, "psk_file {}\npsk_hint a hint\nuse_identity_as_username true", keys.display())
+                    .expect("a string");
+            }
+            writeln!(config, "allow_anonymous {}", door.keys.is_none()).expect("a string");
         }
         self.file("mosquitto.conf", &config)
     }
@@ -253,13 +266,18 @@ impl Way {
 
     /// Options for a client that goes through the door, or through something at `port` before it.
     pub(crate) fn options_at(&self, port: u16, version: Version, id: &str) -> Options {
-        let url = format!("{}://127.0.0.1:{port}", self.server.doors[0].scheme());
-        Options::new(&url)
+        let door = &self.server.doors[0];
+        let options = Options::new(&format!("{}://127.0.0.1:{port}", door.scheme()))
             .expect("legal URL")
             .version(version)
             .client_id(id)
             .reconnect_delay(Duration::from_millis(5), Duration::from_millis(40))
-            .tls(TlsOptions::new().ca_bytes(&self.authority).build().expect("a CA"))
+            .tls(TlsOptions::new().ca_bytes(&self.authority).build().expect("a CA"));
+        #[cfg(feature = "openssl")]
+        if door.keys.is_some() {
+            return options.pre_shared_key(crate::psk::key_of("pump-7"));
+        }
+        options
     }
 }
 
@@ -325,4 +343,10 @@ ways! {
     WebSocket: |_| Door::plain().websocket(),
     /// Over `wss://`.
     SecureWebSocket: |pair| Door::tls(pair).websocket(),
+}
+
+#[cfg(feature = "openssl")]
+ways! {
+    /// Over `mqtts://`, by a pre-shared key.
+    Psk: |_| Door::psk(crate::psk::KEYS),
 }

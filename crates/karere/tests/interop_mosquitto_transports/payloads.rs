@@ -194,3 +194,8 @@ over! {
     websocket: WebSocket,
     secure_websocket: SecureWebSocket,
 }
+
+#[cfg(feature = "openssl")]
+over! {
+    psk: crate::mosquitto::Psk,
+}

@@ -52,3 +52,8 @@ suites! {
     websocket: crate::mosquitto::WebSocket,
     secure_websocket: crate::mosquitto::SecureWebSocket,
 }
+
+#[cfg(feature = "openssl")]
+suites! {
+    psk: crate::mosquitto::Psk,
+}

@@ -9,3 +9,7 @@ mod identity;
 mod lab;
 mod nonsense;
 mod options;
+#[cfg(feature = "openssl")]
+mod psk;
+#[cfg(feature = "openssl")]
+mod psk_ways;

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::{
     io,
-    net::ToSocketAddrs,
+    os::fd::OwnedFd,
     sync::{
         Arc,
         mpsc::{self, Receiver, TryRecvError},
@@ -12,12 +12,12 @@ use std::{
     time::Instant,
 };
 
-use karere_link::{Address, Attempt, Dial, Server, Use};
+use karere_link::{Address, Attempt, Connector, Dial, Domain, Endpoint, Server, ServiceProblem, ServiceRecord, Use};
 use mio::Token;
 
 use super::{
     super::{Handler, completion::Handling, shared::Shared, socket::Socket},
-    Driver, Ready, Registered,
+    Driver, Ready, Registered, names,
 };
 use crate::log::Level;
 
@@ -36,12 +36,14 @@ pub(super) struct Dialed {
 pub(super) enum Asked {
     Access(Attempt, Receiver<Result<Server, String>>),
     Addresses(Attempt, Receiver<io::Result<Vec<SocketAddr>>>),
+    Services(Attempt, Receiver<Result<Vec<ServiceRecord>, ServiceProblem>>),
+    Socket(Attempt, Endpoint, Receiver<io::Result<OwnedFd>>),
 }
 
 impl Driver {
     /// Does what the link wants done, and tells it what has come of what it wanted before.
     pub(super) fn dial(&mut self, now: Instant, handler: &mut dyn Handler) {
-        self.take_answers(now);
+        self.take_answers(now, handler);
         self.follow_orders(now, handler);
         let mut at = 0;
         while let Some(dialed) = self.dialing.get(at) {
@@ -65,7 +67,12 @@ impl Driver {
             match dial {
                 Dial::Refresh { attempt, server } => self.ask_access(now, attempt, server),
                 Dial::Resolve { attempt, host, port } => self.resolve(now, attempt, host, port),
-                Dial::Connect { attempt, address } => self.begin(now, attempt, address, handler),
+                Dial::Services { attempt, service, domain } => self.ask_services(now, attempt, service, domain),
+                Dial::Obtain { attempt, connector, endpoint } => self.obtain(now, attempt, connector, endpoint),
+                Dial::Connect { attempt, address } => {
+                    let connecting = Socket::connect(&address, &self.sockets);
+                    self.begin(now, attempt, address, connecting, handler);
+                }
                 Dial::Abandon(attempt) => self.drop_attempt(attempt, handler),
                 other => {
                     let log = &self.client.shared.log;
@@ -93,10 +100,17 @@ impl Driver {
         handler.on_socket_close(&self.client, socket.stream.fd());
     }
 
-    fn begin(&mut self, now: Instant, attempt: Attempt, address: Address, handler: &mut dyn Handler) {
+    fn begin(
+        &mut self,
+        now: Instant,
+        attempt: Attempt,
+        address: Address,
+        connecting: io::Result<Socket>,
+        handler: &mut dyn Handler,
+    ) {
         self.last_token += 1;
         let token = Token(self.last_token);
-        let connecting = Socket::connect(&address, &self.sockets).and_then(|mut stream| {
+        let connecting = connecting.and_then(|mut stream| {
             if let Some((poll, _)) = &self.poll {
                 stream.register(poll.registry(), token)?;
             }
@@ -144,7 +158,8 @@ impl Driver {
     }
 
     fn resolve(&mut self, now: Instant, attempt: Attempt, host: String, port: u16) {
-        let look_up = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        let name_server = self.name_server;
+        let look_up = move || names::addresses(&host, port, name_server);
         match ask(&self.client.shared, "karere resolver", look_up) {
             Ok(answer) => self.asked.push(Asked::Addresses(attempt, answer)),
             Err(error) => self.link.handle_resolved(now, attempt, Err(error)),
@@ -162,7 +177,24 @@ impl Driver {
         }
     }
 
-    fn take_answers(&mut self, now: Instant) {
+    fn ask_services(&mut self, now: Instant, attempt: Attempt, service: &'static str, domain: Domain) {
+        let name_server = self.name_server;
+        let question = move || names::services(service, &domain, name_server);
+        match ask(&self.client.shared, "karere resolver", question) {
+            Ok(answer) => self.asked.push(Asked::Services(attempt, answer)),
+            Err(error) => self.link.handle_services(now, attempt, Err(ServiceProblem::NoAnswer(error))),
+        }
+    }
+
+    fn obtain(&mut self, now: Instant, attempt: Attempt, connector: Connector, endpoint: Endpoint) {
+        let place = endpoint.clone();
+        match ask(&self.client.shared, "karere connector", move || connector.connect(&place)) {
+            Ok(answer) => self.asked.push(Asked::Socket(attempt, endpoint, answer)),
+            Err(error) => drop(self.link.handle_dialed(now, attempt, Err(error))),
+        }
+    }
+
+    fn take_answers(&mut self, now: Instant, handler: &mut dyn Handler) {
         for asked in core::mem::take(&mut self.asked) {
             match asked {
                 Asked::Addresses(attempt, answer) => match answer.try_recv() {
@@ -171,6 +203,24 @@ impl Driver {
                     Err(TryRecvError::Disconnected) => {
                         let died = io::Error::other("the resolver's thread died");
                         self.link.handle_resolved(now, attempt, Err(died));
+                    }
+                },
+                Asked::Services(attempt, answer) => match answer.try_recv() {
+                    Ok(outcome) => self.link.handle_services(now, attempt, outcome),
+                    Err(TryRecvError::Empty) => self.asked.push(Asked::Services(attempt, answer)),
+                    Err(TryRecvError::Disconnected) => {
+                        let died = ServiceProblem::NoAnswer(io::Error::other("the resolver's thread died"));
+                        self.link.handle_services(now, attempt, Err(died));
+                    }
+                },
+                Asked::Socket(attempt, endpoint, answer) => match answer.try_recv() {
+                    Ok(outcome) => {
+                        let socket = outcome.and_then(Socket::given);
+                        self.begin(now, attempt, Address::Given(endpoint), socket, handler);
+                    }
+                    Err(TryRecvError::Empty) => self.asked.push(Asked::Socket(attempt, endpoint, answer)),
+                    Err(TryRecvError::Disconnected) => {
+                        let _ = self.link.handle_dialed(now, attempt, Err(io::Error::other("it panicked")));
                     }
                 },
                 Asked::Access(attempt, answer) => match answer.try_recv() {
@@ -188,7 +238,10 @@ impl Driver {
 impl Asked {
     const fn attempt(&self) -> Attempt {
         match self {
-            Self::Access(attempt, _) | Self::Addresses(attempt, _) => *attempt,
+            Self::Access(attempt, _)
+            | Self::Addresses(attempt, _)
+            | Self::Services(attempt, _)
+            | Self::Socket(attempt, ..) => *attempt,
         }
     }
 }

@@ -442,6 +442,9 @@ impl Driver {
                     handler.on_connect_failed(client, &error);
                     self.failed = Some(Failed::Dial(error));
                 }
+                LinkEvent::Outdated(error) => {
+                    log.line(Level::Warning, format_args!("{error}; the servers named before are tried"));
+                }
                 LinkEvent::Waiting(delay) => {
                     log.line(Level::Debug, format_args!("next attempt in {delay:.1?}"));
                     self.round_over(Hope::Yes);

@@ -1,0 +1,1 @@
+"""MQTT with the API of paho-mqtt, by karere."""
