@@ -10,6 +10,7 @@ mod delay;
 mod ledger;
 mod mosquitto;
 mod parent;
+mod tap;
 
 use core::time::Duration;
 
