@@ -29,7 +29,7 @@ pub(crate) enum Break {
 }
 
 pub(crate) const fn qos_of(number: u64) -> QoS {
-    if number % 2 == 0 { QoS::ExactlyOnce } else { QoS::AtLeastOnce }
+    if number.is_multiple_of(2) { QoS::ExactlyOnce } else { QoS::AtLeastOnce }
 }
 
 const CYCLES: usize = 100;
