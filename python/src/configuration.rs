@@ -7,8 +7,8 @@ use karere_proto::{
     Carrier, PacketType, PropertyId, Publish, QoS, Topic, Utf8String, Version,
     packet::{Bridge, Connect, Will},
     session::{
-        AckOrder, CleanStart, ClientIdLength, Config, FallBack, FirstPackets, LostSession, ReceivedTopics, Resubscribe, SessionExpiry,
-        UnexpectedAnswers,
+        AckOrder, CleanStart, ClientIdLength, Config, FallBack, FirstPackets, LostSession, ReceivedTopics, Resubscribe,
+        SessionExpiry, UnexpectedAnswers,
     },
 };
 

@@ -44,7 +44,7 @@ const DIRECTIONS: &[Direction] = &[
         own: &["karere-proto"],
         outside: Outside::Only(&["base64", "bytes", "openssl", "rustls", "tungstenite"]),
     },
-    Direction { member: "karere-store", own: &["karere-proto"], outside: Outside::Only(&["redb"]) },
+    Direction { member: "karere-store", own: &["karere-proto"], outside: Outside::Only(&["bytes", "redb"]) },
     Direction { member: "karere", own: &["karere-proto", "karere-link", "karere-store"], outside: Outside::Any },
     Direction { member: "karere-broker", own: &["karere-proto"], outside: Outside::Any },
     Direction { member: "karere-sim", own: &["karere-proto", "karere-link", "karere-broker"], outside: Outside::Any },

@@ -38,6 +38,7 @@ impl Server {
             targets: &[
                 "interop_mosquitto",
                 "interop_mosquitto_clients",
+                "interop_mosquitto_crash",
                 "interop_mosquitto_tls",
                 "interop_mosquitto_transports",
             ],

@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask test`, `bench`, `conformance`, `fuzz`, `instructions` and `sim`.
+//! The project's own commands: `cargo xtask test`, `bench`, `conformance`, `crash`, `fuzz`, `instructions` and `sim`.
 
 mod bench;
 mod callgrind;
+mod crash;
 mod features;
 mod fuzz;
 mod instructions;
@@ -34,6 +35,7 @@ Commands:
   test          Runs every check, and stops at the first step that fails
   bench         Runs the benchmarks of codec and session, and builds the driver to measure the client with
   conformance   Writes docs/conformance.md from the tables in conformance
+  crash         Cuts the power of simulated disks and kills a real client: docs/durability.md
   fuzz          Runs the fuzz targets for a while, and fails when one of them does
   instructions  Counts instructions, and fails when there are 5 % more than bench/instructions/baseline.txt says
   interop       Runs the tests in interop, whose server is built from a crate: minutes, the first time
@@ -61,6 +63,10 @@ Options of bench:
   -- ARGS         Passes the rest on to the benchmarks: a filter, --sample-count 1000, ...; to that of
                   transports: --rounds N, --share PERCENT of its messages, --mosquitto PROGRAM as the
                   server instead of the development broker
+
+Options of crash:
+  --cycles N      Kills it so many times; 1000 when not given. Needs mosquitto
+  --seeds N       Takes so many seeds, three power cuts each; 10000 when not given
 
 Options of fuzz:
   --seconds N     Runs each target this long; 10 when not given. With 0, for ever
@@ -115,6 +121,7 @@ fn main() -> ExitCode {
         Command::Test(options) => Workspace::open().and_then(|workspace| test::run(&workspace, &options)),
         Command::Bench(options) => Workspace::open().and_then(|workspace| bench::run(&workspace, &options)),
         Command::Conformance => Workspace::open().and_then(|workspace| write_conformance(&workspace)),
+        Command::Crash(options) => alone(|workspace| crash::run(workspace, &options)),
         Command::Fuzz(options) => alone(|workspace| fuzz::run(workspace, &options)),
         Command::Instructions(options) => alone(|workspace| instructions::run(workspace, options)),
         Command::Interop => alone(interop::run),
@@ -142,6 +149,7 @@ fn alone(what: impl FnOnce(&Workspace) -> io::Result<Outcome>) -> io::Result<Exi
 enum Command {
     Bench(bench::Options),
     Conformance,
+    Crash(crash::Options),
     Fuzz(fuzz::Options),
     Help,
     Instructions(instructions::Options),
@@ -167,6 +175,7 @@ impl Command {
                 None => Ok(Self::Conformance),
                 Some(other) => Err(format!("conformance has no option {other}")),
             },
+            "crash" => crash::Options::parse(args).map(Self::Crash),
             "fuzz" => parse_fuzz(args).map(Self::Fuzz),
             "instructions" => parse_instructions(args).map(Self::Instructions),
             "interop" => match args.first() {

@@ -519,6 +519,11 @@ impl Options {
         self
     }
 
+    /// True unless each client made of these options gets a random client identifier of its own.
+    pub const fn names_client(&self) -> bool {
+        !matches!(self.client_id, ClientId::Random)
+    }
+
     /// Checks everything and takes the options apart. `rng` makes up the client identifier when none is given.
     ///
     /// # Errors
@@ -654,6 +659,8 @@ pub enum OptionsError {
     Property(InvalidProperty),
     /// A session that is to be kept needs a client identifier that is known the next time.
     RandomIdWithSession,
+    /// A client that keeps its session in a store cannot start over in its place.
+    StartsOverWithStore,
     /// TLS is wanted and cannot be had.
     Tls(String),
     /// A text is no string of MQTT.
@@ -675,6 +682,9 @@ impl fmt::Display for OptionsError {
             Self::RandomIdWithSession => f.write_str(
                 "a session that is to be kept needs a client identifier; set one, or let the session end with its \
                  connection",
+            ),
+            Self::StartsOverWithStore => f.write_str(
+                "a client that keeps its session in a store cannot start over; drop it, and make another one",
             ),
             Self::Tls(why) => write!(f, "TLS: {why}"),
             Self::String(what, why) => write!(f, "{what} {why}"),

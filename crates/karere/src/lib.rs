@@ -22,6 +22,8 @@
 
 mod log;
 pub mod oneshot;
+#[cfg(feature = "store")]
+pub use karere_store as store;
 mod router;
 pub mod sync;
 #[cfg(feature = "tls")]

@@ -2,7 +2,8 @@
 //!
 //! The session writes records as it writes bytes, and holds back the bytes that must not overtake them (`SendBuf::gate`).
 
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -25,6 +26,9 @@ pub enum Record {
         seq: u64,
         /// The message.
         publish: Publish,
+        /// When its Message Expiry Interval runs out, by the wall clock: what the process was down counts too. `None` when
+        /// it does not expire, or the session knew no wall clock ([`super::Session::set_wall_clock`]).
+        expires: Option<SystemTime>,
     },
     /// It is in flight under this packet identifier.
     Sent {
@@ -101,9 +105,15 @@ impl Record {
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
-            Self::Enqueued { seq, publish } => {
-                out.put_u8(1);
+            Self::Enqueued { seq, publish, expires } => {
+                out.reserve(24 + super::queue::weight(publish) + 8);
+                // 1 is how it was written before there were deadlines, and how it still is without one.
+                out.put_u8(if expires.is_some() { 13 } else { 1 });
                 out.put_u64(*seq);
+                if let Some(expires) = expires {
+                    let since = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                    out.put_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+                }
                 out.put_u8(publish.qos.level() << 1 | u8::from(publish.retain));
                 put_field(publish.topic.as_bytes(), &mut out);
                 put_field(publish.properties.as_bytes(), &mut out);
@@ -155,8 +165,9 @@ impl Record {
     /// [`BadRecord`] when the bytes are no record of this version of the format.
     pub fn decode(mut bytes: Bytes) -> Result<Self, BadRecord> {
         let record = match bytes.try_get_u8()? {
-            1 => {
+            tag @ (1 | 13) => {
                 let seq = bytes.try_get_u64()?;
+                let expires = if tag == 13 { Some(take_time(&mut bytes)?) } else { None };
                 let flags = bytes.try_get_u8()?;
                 let qos = QoS::from_bits(flags >> 1).ok_or(BadRecord)?;
                 let topic = Topic::from_bytes(take_field(&mut bytes)?).map_err(|_| BadRecord)?;
@@ -164,7 +175,7 @@ impl Record {
                 let properties = Properties::from_bytes(take_field(&mut bytes)?, carrier).map_err(|_| BadRecord)?;
                 let payload = core::mem::take(&mut bytes);
                 let publish = Publish { topic, payload, qos, retain: flags & 1 == 1, properties };
-                Self::Enqueued { seq, publish }
+                Self::Enqueued { seq, publish, expires }
             }
             2 => Self::Sent { seq: bytes.try_get_u64()?, id: take_id(&mut bytes)? },
             3 => Self::Released { id: take_id(&mut bytes)? },
@@ -226,6 +237,11 @@ fn take_field(bytes: &mut Bytes) -> Result<Bytes, BadRecord> {
 
 fn take_id(bytes: &mut Bytes) -> Result<PacketId, BadRecord> {
     PacketId::new(bytes.try_get_u16()?).ok_or(BadRecord)
+}
+
+/// Milliseconds since 1970.
+fn take_time(bytes: &mut Bytes) -> Result<SystemTime, BadRecord> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(bytes.try_get_u64()?)).ok_or(BadRecord)
 }
 
 fn take_filter(bytes: &mut Bytes) -> Result<Filter, BadRecord> {
@@ -307,6 +323,15 @@ pub struct Queued {
     pub publish: Publish,
     /// Whether it was sent in a session that the server has lost.
     pub sent: Sent,
+    /// When its Message Expiry Interval runs out.
+    pub expires: Option<SystemTime>,
+}
+
+impl Queued {
+    /// A message that was never sent and does not expire.
+    pub const fn new(publish: Publish) -> Self {
+        Self { publish, sent: Sent::Never, expires: None }
+    }
 }
 
 /// Whether a message that waits to be sent was sent once, to a server that has lost the session since.
@@ -330,7 +355,8 @@ pub struct Granted {
 }
 
 impl Granted {
-    pub(super) const fn new(options: SubscribeOptions, identifier: Option<u32>) -> Self {
+    /// With these options.
+    pub const fn new(options: SubscribeOptions, identifier: Option<u32>) -> Self {
         Self { options, identifier }
     }
 }
@@ -345,8 +371,17 @@ pub struct InFlight {
     pub id: PacketId,
     /// The message; `None` once PUBREC has come and only PUBREL is owed.
     pub publish: Option<Publish>,
+    /// When its Message Expiry Interval runs out; it is sent again all the same [MQTT-4.3.3-7]. `None` after PUBREC.
+    pub expires: Option<SystemTime>,
     /// Its outcome was told; only its identifier is still to be freed.
     pub given_up: bool,
+}
+
+impl InFlight {
+    /// A flow of which only PUBREL is owed.
+    pub const fn new(seq: u64, id: PacketId) -> Self {
+        Self { seq, id, publish: None, expires: None, given_up: false }
+    }
 }
 
 impl Snapshot {
@@ -369,20 +404,20 @@ impl Snapshot {
     /// Adds one more record.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::Enqueued { seq, publish } => {
+            Record::Enqueued { seq, publish, expires } => {
                 self.last_seq = self.last_seq.max(seq);
-                self.queued.insert(seq, Queued { publish, sent: Sent::Never });
+                self.queued.insert(seq, Queued { publish, sent: Sent::Never, expires });
             }
             Record::Sent { seq, id } => {
-                if let Some(Queued { publish, .. }) = self.queued.remove(&seq) {
-                    self.in_flight.push(InFlight { seq, id, publish: Some(publish), given_up: false });
+                if let Some(Queued { publish, expires, .. }) = self.queued.remove(&seq) {
+                    self.in_flight.push(InFlight { seq, id, publish: Some(publish), expires, given_up: false });
                 }
             }
             Record::Released { id } => {
                 // PUBRELs follow the order of PUBRECs [MQTT-4.6.0-4]: released flows move to the end, in that order.
                 if let Some(at) = self.in_flight.iter().position(|flow| flow.id == id) {
                     let mut flow = self.in_flight.remove(at);
-                    flow.publish = None;
+                    (flow.publish, flow.expires) = (None, None);
                     self.in_flight.push(flow);
                 }
             }
@@ -406,11 +441,11 @@ impl Snapshot {
             Record::Identity { client_id } => self.client_id = Some(client_id),
             Record::Established { expiry } => self.established = Some(expiry),
             Record::Cleared => {
-                for InFlight { seq, publish, given_up, .. } in core::mem::take(&mut self.in_flight) {
+                for InFlight { seq, publish, expires, given_up, .. } in core::mem::take(&mut self.in_flight) {
                     if let Some(publish) = publish
                         && !given_up
                     {
-                        self.queued.insert(seq, Queued { publish, sent: Sent::Before });
+                        self.queued.insert(seq, Queued { publish, sent: Sent::Before, expires });
                     }
                 }
                 self.received.clear();
@@ -438,7 +473,13 @@ mod tests {
         let records = [
             Record::Enqueued {
                 seq: 7,
-                publish: message("x").retained().message_expiry(core::time::Duration::from_secs(9)),
+                publish: message("x").retained().message_expiry(Duration::from_secs(9)),
+                expires: None,
+            },
+            Record::Enqueued {
+                seq: 8,
+                publish: message("y"),
+                expires: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
             },
             Record::Sent { seq: 7, id: id(3) },
             Record::Released { id: id(3) },
@@ -476,7 +517,7 @@ mod tests {
     fn records_add_up_to_what_is_owed() {
         let mut snapshot = Snapshot::default();
         for seq in 1..=4 {
-            snapshot.apply(Record::Enqueued { seq, publish: message(&seq.to_string()) });
+            snapshot.apply(Record::Enqueued { seq, publish: message(&seq.to_string()), expires: None });
         }
         for (seq, at) in [(1, 10), (2, 11), (3, 12)] {
             snapshot.apply(Record::Sent { seq, id: id(at) });

@@ -15,6 +15,7 @@
 //! ```
 
 mod alias;
+mod clock;
 mod config;
 mod error;
 mod event;
@@ -31,7 +32,10 @@ mod queue;
 mod requests;
 mod timer;
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Instant, SystemTime},
+};
 
 use bytes::{Bytes, BytesMut};
 
@@ -46,6 +50,7 @@ pub use negotiated::Negotiated;
 
 use self::{
     alias::Aliases,
+    clock::Clock,
     fall_back::Versions,
     inbound::{Deliveries, Held},
     journal::Log,
@@ -78,6 +83,8 @@ pub struct Session {
     timers: TimerTable,
     /// The time of what is being handled.
     now: Instant,
+    /// The last that was heard of the wall clock.
+    clock: Clock,
     events: VecDeque<Event>,
     /// Packets that passed, when someone listens.
     trace: Option<VecDeque<Trace>>,
@@ -163,6 +170,20 @@ impl Session {
     ///
     /// [`ConfigError`] when no legal CONNECT can be made of `config`, or the records count further than any client can.
     pub fn restore(now: Instant, config: Config, snapshot: Snapshot) -> Result<Self, ConfigError> {
+        Self::restore_by(Clock::new(now, None), now, config, snapshot)
+    }
+
+    /// As [`Session::restore`], with what the wall clock says at `now`: messages that have expired since are not sent. Without
+    /// it their lifetime begins anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::restore`].
+    pub fn restore_at(now: Instant, wall: SystemTime, config: Config, snapshot: Snapshot) -> Result<Self, ConfigError> {
+        Self::restore_by(Clock::new(now, Some(wall)), now, config, snapshot)
+    }
+
+    fn restore_by(clock: Clock, now: Instant, config: Config, snapshot: Snapshot) -> Result<Self, ConfigError> {
         config.check()?;
         if snapshot.last_seq > Snapshot::LAST_SEQ {
             return Err(ConfigError::JournalSequence(snapshot.last_seq));
@@ -179,7 +200,7 @@ impl Session {
             last_token: Token::from_u64(snapshot.last_seq),
             held: Held::restore(&snapshot.received),
             requests: Requests::restore(snapshot.wanted),
-            outbound: Outbound::restore(now, snapshot.queued, snapshot.in_flight),
+            outbound: Outbound::restore(clock, snapshot.queued, snapshot.in_flight),
             last_delivery: 0,
             epoch: 0,
         };
@@ -202,7 +223,7 @@ impl Session {
             ended: None,
         };
         let log = Log::new(config.journal);
-        Ok(Self {
+        let mut session = Self {
             config,
             versions: Versions::default(),
             phase: Phase::Offline,
@@ -211,9 +232,14 @@ impl Session {
             log,
             timers: TimerTable::default(),
             now,
+            clock,
             events: VecDeque::new(),
             trace: None,
-        })
+        };
+        if session.state.outbound.queue.can_expire() {
+            session.arm_expiry();
+        }
+        Ok(session)
     }
 
     /// A session that starts over in place of this one. Nothing is carried over but the counting: tokens and deliveries of
@@ -266,6 +292,12 @@ impl Session {
         self.stay(); // what waits is to leave here
         self.check_drained();
         Ok(())
+    }
+
+    /// Says what the wall clock shows at `now`, for the deadlines that the journal records: before the first message that
+    /// can expire, and whenever it may have been set.
+    pub const fn set_wall_clock(&mut self, now: Instant, wall: SystemTime) {
+        self.clock = Clock::new(now, Some(wall));
     }
 
     /// Turns the record of passing packets on; [`Session::poll_trace`] hands it out.

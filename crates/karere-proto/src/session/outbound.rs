@@ -8,9 +8,10 @@ use std::{
 
 use super::{
     Event, InFlight, LostSession, NotSent, Outcome, Phase, Session, Timer,
+    clock::Clock,
     error::PublishError,
     journal::{Queued, Record},
-    queue::{Of, Queue, Waiting, count_down, weight},
+    queue::{Of, Queue, Waiting, count_down, lifetime, weight},
     requests::Origin,
 };
 use crate::{
@@ -117,11 +118,12 @@ impl Default for PacketId {
 }
 
 impl Outbound {
-    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Queued>, in_flight: Vec<InFlight>) -> Self {
-        let mut outbound = Self { queue: Queue::restore(now, queued), ..Self::default() };
-        for InFlight { seq, id, publish, given_up } in in_flight {
+    pub(super) fn restore(clock: Clock, queued: BTreeMap<u64, Queued>, in_flight: Vec<InFlight>) -> Self {
+        let mut outbound = Self { queue: Queue::restore(clock, queued), ..Self::default() };
+        for InFlight { seq, id, publish, expires, given_up } in in_flight {
             outbound.order += 1;
-            let flow = Flow { token: Token::from_u64(seq), given_up, order: outbound.order, epoch: 0, expires: None };
+            let expires = publish.as_ref().and_then(|publish| clock.expiry(publish, expires));
+            let flow = Flow { token: Token::from_u64(seq), given_up, order: outbound.order, epoch: 0, expires };
             outbound.slots.insert(
                 id,
                 match publish {
@@ -211,7 +213,12 @@ impl Session {
         }
         let token = self.next_token();
         if publish.qos > QoS::AtMostOnce {
-            self.log.record(|| Record::Enqueued { seq: token.get(), publish: publish.clone() });
+            let clock = self.clock;
+            self.log.record(|| Record::Enqueued {
+                seq: token.get(),
+                expires: lifetime(&publish).and_then(|left| clock.wall_at(now + left)),
+                publish: publish.clone(),
+            });
         }
         let waiting = Waiting::new(now, token, publish, id);
         if sendable {
@@ -387,7 +394,7 @@ impl Session {
         self.check_drained();
     }
 
-    fn arm_expiry(&mut self) {
+    pub(super) fn arm_expiry(&mut self) {
         if !self.timers.is_set(Timer::Expiry) {
             self.timers.set(Timer::Expiry, self.now + EXPIRY_SWEEP);
         }

@@ -1,11 +1,13 @@
 //! Messages that were accepted and not sent: in the order of acceptance, counted, and dropped when they expire.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Instant,
 };
 
 use super::{
+    clock::Clock,
     event::{NotSent, Outcome},
     journal::{Queued, Sent},
 };
@@ -43,11 +45,7 @@ impl Waiting {
     }
 
     pub(super) fn new(now: Instant, token: Token, publish: Publish, id: Option<PacketId>) -> Self {
-        let expires = if publish.properties.is_empty() {
-            None
-        } else {
-            publish.properties.message_expiry().map(|left| now + left)
-        };
+        let expires = lifetime(&publish).map(|left| now + left);
         Self { token, publish, expires, sent: Sent::Never, id }
     }
 
@@ -93,10 +91,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn restore(now: Instant, queued: BTreeMap<u64, Queued>) -> Self {
+    pub(super) fn restore(clock: Clock, queued: BTreeMap<u64, Queued>) -> Self {
         let mut queue = Self::default();
-        for (seq, Queued { publish, sent }) in queued {
-            queue.push(Waiting { sent, ..Waiting::new(now, Token::from_u64(seq), publish, None) });
+        for (seq, Queued { publish, sent, expires }) in queued {
+            let expires = clock.expiry(&publish, expires);
+            queue.push(Waiting { sent, expires, token: Token::from_u64(seq), publish, id: None });
         }
         queue
     }
@@ -196,6 +195,11 @@ impl Queue {
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// The Message Expiry Interval of a message.
+pub(super) fn lifetime(publish: &Publish) -> Option<Duration> {
+    if publish.properties.is_empty() { None } else { publish.properties.message_expiry() }
 }
 
 /// Bytes of a message that count against the queue's limit.

@@ -1,8 +1,11 @@
 //! Messages that expire: counted down while they wait, dropped with their outcome, never dropped once sent (§3.3.2.3.3).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use karere_proto::{Packet, Version, session::LostSession};
+use karere_proto::{
+    Packet, Session, Version,
+    session::{LostSession, Snapshot},
+};
 
 use super::kit::*;
 
@@ -95,4 +98,62 @@ fn a_message_published_again_for_a_lost_session_goes_on_counting_down() {
     talk.server_says("CONNACK");
     assert_eq!(lifetimes(&mut talk), [6]);
     talk.told(["connected", "b unknown"]); // it was sent once: the server that lost the session may have passed it on
+}
+
+/// What the process was restarted with, and what was sent then, when the wall clock shows `after` more than before.
+fn restarted_after(after: Option<Duration>) -> (Talk, Snapshot) {
+    let noon = SystemTime::UNIX_EPOCH + 1_000_000 * SECOND;
+    let mut talk = Talk::new(journaled(Version::V5));
+    talk.session.set_wall_clock(talk.now, noon);
+    talk.publishes_message(message("a", Q1).message_expiry(60 * SECOND));
+    talk.publishes_message(message("b", Q1));
+    talk.commits();
+    let snapshot = Snapshot::from_records(talk.disk.iter().cloned()).unwrap();
+    let config = talk.session.config().clone();
+    talk.session = match after {
+        Some(after) => Session::restore_at(talk.now, noon + after, config, snapshot.clone()).unwrap(),
+        None => Session::restore(talk.now, config, snapshot.clone()).unwrap(),
+    };
+    (talk, snapshot)
+}
+
+#[test]
+fn what_the_process_was_down_counts_too() {
+    let (mut talk, snapshot) = restarted_after(Some(20 * SECOND));
+    let deadlines = snapshot.queued.values().map(|queued| queued.expires).collect::<Vec<_>>();
+    assert_eq!(deadlines, [Some(SystemTime::UNIX_EPOCH + 1_000_060 * SECOND), None]);
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.commits();
+    assert_eq!(lifetimes(&mut talk), [40]);
+}
+
+#[test]
+fn a_message_that_expired_while_the_process_was_down_is_told_and_not_sent() {
+    let (mut talk, _) = restarted_after(Some(61 * SECOND));
+    talk.passes(SECOND);
+    let told = talk.tidings();
+    assert!(matches!(&told[..], [one] if one.ends_with("not sent: it expired while it waited")), "{told:?}");
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.commits();
+    talk.client_says(["PUBLISH q1 1 b"]);
+}
+
+#[test]
+fn a_wall_clock_that_is_wrong_or_missing_gives_no_more_than_the_whole_lifetime() {
+    for after in [None, Some(Duration::ZERO)] {
+        let (mut talk, _) = restarted_after(after);
+        talk.opens();
+        talk.server_says("CONNACK");
+        talk.commits();
+        assert_eq!(lifetimes(&mut talk), [60]);
+    }
+    let (mut talk, snapshot) = restarted_after(None);
+    let config = talk.session.config().clone();
+    talk.session = Session::restore_at(talk.now, SystemTime::UNIX_EPOCH, config, snapshot).unwrap(); // not set yet
+    talk.opens();
+    talk.server_says("CONNACK");
+    talk.commits();
+    assert_eq!(lifetimes(&mut talk), [60]);
 }

@@ -236,7 +236,7 @@ fn tokens_are_not_used_again_after_a_restart(version: Version) {
 
 fn journal_that_has_counted_too_far_is_refused(version: Version) {
     let restored = |seq| {
-        let record = Record::Enqueued { seq, publish: message("a", Q1) }.encode();
+        let record = Record::Enqueued { seq, publish: message("a", Q1), expires: None }.encode();
         let snapshot = Snapshot::from_records([record]).expect("it reads back");
         Session::restore(beginning(), journaled(version), snapshot)
     };

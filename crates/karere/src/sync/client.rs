@@ -55,7 +55,9 @@ impl Client {
         let qos = publish.qos;
         let now = Instant::now();
         let mut core = self.shared.lock();
+        core.look_at_the_clock(now, &publish);
         let token = core.session.publish(now, publish)?;
+        let recorded = core.session.journal_position().0;
         let flow = if qos == QoS::AtMostOnce {
             None
         } else {
@@ -70,7 +72,7 @@ impl Client {
         if leaves {
             self.shared.wake.wake();
         }
-        Ok(Publishing { shared: Arc::clone(&self.shared), token, flow })
+        Ok(Publishing { shared: Arc::clone(&self.shared), token, flow, recorded })
     }
 
     /// Asks for messages: one filter or several, each with its own options; sent at once or with the next connection.

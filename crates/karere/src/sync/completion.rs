@@ -100,6 +100,9 @@ pub struct Publishing {
     pub(super) token: Token,
     /// `None` at QoS 0.
     pub(super) flow: Option<Arc<Completion<Outcome>>>,
+    /// The record that it waits for with a store.
+    #[cfg_attr(not(feature = "store"), expect(dead_code, reason = "there is nothing to wait for"))]
+    pub(super) recorded: karere_proto::Lsn,
 }
 
 impl Publishing {
@@ -198,6 +201,8 @@ pub enum WaitError {
     GivenUp,
     /// This is a handler: the driver cannot go on while it waits. Use `on_published` and the like instead.
     InHandler,
+    /// Nothing makes it durable: there is no store, it is of QoS 0, or the store has failed and the client goes on without.
+    NotKept,
     /// It did not come in time.
     TimedOut,
 }
@@ -208,6 +213,7 @@ impl fmt::Display for WaitError {
             Self::DriverGone => "the driver is gone; no outcome will come",
             Self::GivenUp => "the request was given up before it was answered",
             Self::InHandler => "waiting in a handler would wait for ever; use on_published and the like instead",
+            Self::NotKept => "it is not kept: no store, QoS 0, or a store that has failed",
             Self::TimedOut => "no outcome came in time",
         })
     }

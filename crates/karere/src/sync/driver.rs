@@ -190,6 +190,10 @@ impl Driver {
     ///
     /// [`OptionsError`] when the options are wrong; nothing is changed then.
     pub fn reinitialise(&mut self, options: Option<Options>, handler: &mut dyn Handler) -> Result<(), OptionsError> {
+        #[cfg(feature = "store")]
+        if self.client.shared.lock().keeping.is_some() {
+            return Err(OptionsError::StartsOverWithStore);
+        }
         let options = options.unwrap_or_else(|| self.options.clone());
         let mut rng = Rng::new(seed());
         let mut parts = options.clone().into_parts(&mut rng)?;
@@ -267,7 +271,7 @@ impl Driver {
     /// When to call [`Driver::turn`] at the latest, whatever the socket does.
     pub fn deadline(&self) -> Option<Instant> {
         let core = self.client.shared.lock();
-        if !core.commands.is_empty() || core.session.wants_telling() || self.has_more() {
+        if !core.commands.is_empty() || core.wants_telling() || self.has_more() {
             return Some(Instant::now());
         }
         [core.session.poll_timeout(), self.link.poll_timeout(), self.leave_at].into_iter().flatten().min()
@@ -381,7 +385,7 @@ impl Driver {
     fn is_at_rest(&self) -> bool {
         self.link.is_idle() && {
             let core = self.client.shared.lock();
-            core.session.is_offline() && core.commands.is_empty()
+            core.session.is_offline() && core.commands.is_empty() && !core.waits_for_store()
         }
     }
 
@@ -431,7 +435,7 @@ impl Driver {
         }
         let core = self.client.shared.lock();
         !core.commands.is_empty()
-            || core.session.wants_telling()
+            || core.wants_telling()
             || self.socket.is_some() && core.session.wants_write() && self.ready.writable
     }
 
@@ -453,6 +457,7 @@ enum Rest {
 impl Drop for Driver {
     fn drop(&mut self) {
         let shared = &self.client.shared;
+        shared.finish_keeping();
         shared.lock().driver = DriverLife::Gone;
         shared.notify();
     }

@@ -13,6 +13,11 @@ mod client;
 mod completion;
 mod driver;
 mod handler;
+#[cfg(feature = "store")]
+mod keeping;
+#[cfg(not(feature = "store"))]
+#[path = "not_keeping.rs"]
+mod keeping;
 mod shared;
 mod socket;
 mod wake;
@@ -21,3 +26,5 @@ pub use client::Client;
 pub use completion::{Publishing, Subscribing, Unsubscribing, WaitError};
 pub use driver::{Background, ConnectError, Driver, Interest, Panicked, Ready, RunError};
 pub use handler::{Callbacks, Handler, Message, Published, SocketId, Subscribed, Unsubscribed};
+#[cfg(feature = "store")]
+pub use keeping::{Keep, KeepError, StoreFailure};

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    ops::ControlFlow,
+    ops::{ControlFlow, Deref, DerefMut},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -52,6 +52,31 @@ pub(super) struct Core {
     pub(super) driver: DriverLife,
     /// Where the present connection goes.
     pub(super) peer: Option<Address>,
+    #[cfg(feature = "store")]
+    pub(super) keeping: Option<super::keeping::Keeping>,
+}
+
+/// The lock on [`Core`]. Whatever was done under it, its records are on their way when it is let go.
+pub(super) struct CoreGuard<'a>(MutexGuard<'a, Core>);
+
+impl Deref for CoreGuard<'_> {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
+impl DerefMut for CoreGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Core {
+        &mut self.0
+    }
+}
+
+impl Drop for CoreGuard<'_> {
+    fn drop(&mut self) {
+        self.0.hand_in();
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +120,8 @@ impl Shared {
             qos0: QoS0Ledger::default(),
             driver: DriverLife::Alive,
             peer: None,
+            #[cfg(feature = "store")]
+            keeping: None,
         };
         Arc::new(Self {
             core: Mutex::new(core),
@@ -112,8 +139,8 @@ impl Shared {
     /// No user code runs under this lock, so it is poisoned only by a bug of ours; what it protects is whole between
     /// calls of the session all the same.
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> CoreGuard<'_> {
+        CoreGuard(self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn command(&self, command: Command) {
@@ -128,7 +155,7 @@ impl Shared {
         mut ready: impl FnMut(&mut Core) -> Option<T>,
     ) -> Result<T, WaitError> {
         let deadline = Instant::now().checked_add(timeout);
-        let mut core = self.lock();
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(value) = ready(&mut core) {
                 return Ok(value);

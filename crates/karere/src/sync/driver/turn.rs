@@ -198,7 +198,7 @@ impl Driver {
                 self.link.exchange(now, &mut core.session);
                 core.session.handle_timeout(now);
                 while scratch.events.len() < EVENTS
-                    && let Some(event) = core.session.poll_event(now)
+                    && let Some(event) = core.poll_event(now)
                 {
                     complete(core, &event);
                     scratch.events.push(event);
