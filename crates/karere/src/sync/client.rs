@@ -66,6 +66,8 @@ impl Client {
             core.publishing.insert(token, Arc::clone(&flow));
             Some(flow)
         };
+        // Its record first: when nothing waits for the disk, the message may leave now, and the driver has to know.
+        core.hand_in();
         // What waits for the window needs no driver: an acknowledgement will send it.
         let leaves = core.session.wants_write();
         drop(core);
