@@ -113,6 +113,7 @@ PARTNERS = {"server_rpc_math": (), "client_rpc_math": ("add", "1", "2", "3")}
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and so would what is started
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--api", choices=SOURCES, default="2.2")
     parser.add_argument("--folder", type=Path, help="where the source distributions are kept")
